@@ -1,0 +1,14 @@
+// SwiGLU (Shazeer, 2020) as OLMo stores it: x = [linear | gate] along columns, y = silu(gate) * linear.
+#pragma once
+
+#include "ops/core/context.h"
+#include "ops/core/matrix.h"
+
+namespace strand {
+
+// x [rows, 2h] fp32 or bf16; y [rows, h] of the same dtype. Arithmetic in fp32.
+void swiglu_forward(const OpContext& context, ConstMatrix x, Matrix y);
+// d_x is overwritten; d_y, d_x of x's dtype.
+void swiglu_backward(const OpContext& context, ConstMatrix x, ConstMatrix d_y, Matrix d_x);
+
+}  // namespace strand
