@@ -1,0 +1,51 @@
+// Bases to token ids and back. A tokenizer is immutable after it is made; encode is thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/base/hash.h"
+#include "shared/base/result.h"
+
+namespace strand {
+
+struct SpecialTokens {  // -1 where the vocabulary has none
+  int32_t unknown = -1, cls = -1, sep = -1, pad = -1, mask = -1;
+};
+
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  virtual int32_t vocabulary() const = 0;         // ids are in [0, vocabulary)
+  virtual SpecialTokens specials() const = 0;
+  // Appends the ids of `text`, without any special token around it.
+  virtual void encode(std::string_view text, std::vector<int32_t>* ids) const = 0;
+  virtual std::string decode(const std::vector<int32_t>& ids) const = 0;
+  // How many characters of input one id stands for (0 for special tokens): the denominator of bits per base.
+  virtual int32_t characters(int32_t id) const = 0;
+  // Hash of everything that decides encode(): part of the dataset fingerprint.
+  virtual Digest128 fingerprint() const = 0;
+  // The file other tools read (Hugging Face tokenizer.json), UTF-8.
+  virtual std::string to_json() const = 0;
+};
+
+// The 16-entry vocabulary of DNA FM (reference: lingo-dnafm-formats.md section C); one token per base.
+std::unique_ptr<Tokenizer> make_nucleotide_tokenizer();
+// Non-overlapping k-mers in Nucleotide Transformer's order and remainder rule.
+std::unique_ptr<Tokenizer> make_kmer_tokenizer(int k);
+// A Hugging Face tokenizer.json with a BPE model as published by DNABERT-2 / Omni-DNA. `origin` names the file in errors.
+Result<std::unique_ptr<Tokenizer>> parse_tokenizer_json(std::string_view text, const std::string& origin);
+
+struct BpeTrainOptions {
+  int32_t vocabulary = 4096;      // including the special tokens [UNK] [CLS] [SEP] [PAD] [MASK] and A C G T
+  int32_t max_token_length = 32;  // characters
+};
+// Trains byte-pair merges on sequences over A, C, G, T (other letters end a word). Ties are broken by the pair's ids,
+// smaller first, so the result depends on the input alone.
+Result<std::unique_ptr<Tokenizer>> train_bpe(const std::vector<std::string>& sequences, const BpeTrainOptions& options);
+
+}  // namespace strand

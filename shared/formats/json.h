@@ -1,0 +1,17 @@
+// The door to nlohmann-json.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "shared/base/result.h"
+
+namespace strand {
+
+using Json = nlohmann::ordered_json;  // keeps the order of keys
+
+// Parses text; an error names `origin`, line and column. Never throws; duplicate keys keep the last.
+Result<Json> parse_json(std::string_view text, const std::string& origin);
+
+}  // namespace strand

@@ -1,0 +1,58 @@
+// The disk seam. Exactly two implementations: PosixFileSystem, and the simulated one of the tests. Every method states
+// what is durable when it returns. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/base/result.h"
+
+namespace strand {
+
+// A file being written from its start. Not durable before sync(). Destruction without close() closes and keeps the bytes.
+class WritableFile {
+ public:
+  virtual ~WritableFile() = default;
+  virtual Status append(const void* data, size_t bytes) = 0;
+  virtual Status sync() = 0;   // the bytes are on disk
+  virtual Status close() = 0;
+};
+
+class FileSystem {
+ public:
+  virtual ~FileSystem() = default;
+  // kBadInput or kNotFound with path and reason (errno's words and the mend: free space, permissions).
+  virtual Result<std::string> read_file(const std::string& path) = 0;
+  // Creates the file; fails with kConflict if it exists (O_EXCL).
+  virtual Result<std::unique_ptr<WritableFile>> create_exclusive(const std::string& path) = 0;
+  // Creates or truncates.
+  virtual Result<std::unique_ptr<WritableFile>> create(const std::string& path) = 0;
+  virtual Result<std::unique_ptr<WritableFile>> open_append(const std::string& path) = 0;
+  virtual Status rename(const std::string& from, const std::string& to) = 0;
+  virtual Status remove(const std::string& path) = 0;              // absent is fine
+  virtual Status remove_tree(const std::string& path) = 0;         // absent is fine
+  virtual Status make_directories(const std::string& path) = 0;
+  virtual Status sync_directory(const std::string& path) = 0;
+  virtual bool exists(const std::string& path) = 0;
+  virtual Result<uint64_t> file_size(const std::string& path) = 0;
+  virtual Result<std::vector<std::string>> list_directory(const std::string& path) = 0;  // names, sorted
+  virtual Result<uint64_t> free_bytes(const std::string& path) = 0;
+};
+
+std::unique_ptr<FileSystem> make_posix_file_system();
+
+// Temporary file beside `path`, write, fsync, rename, fsync of the directory: after success the new content is durable;
+// after failure or a crash `path` holds the old content or the new, never a mixture. No temporary is left on failure.
+Status write_file_atomically(FileSystem& fs, const std::string& path, std::string_view content);
+
+// An advisory lock on `path` (flock), held until destruction or process death. kConflict names the holder's pid.
+class FileLock {
+ public:
+  virtual ~FileLock() = default;
+};
+Result<std::unique_ptr<FileLock>> lock_file(const std::string& path);
+
+}  // namespace strand
