@@ -1,0 +1,166 @@
+// The job file as a checked value. Defaults stand here and nowhere else; docs/job_file.md explains every key.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "shared/base/result.h"
+
+namespace strand {
+
+enum class NormKind { kLayer, kLayerNoAffine, kRms };
+enum class PositionKind { kRope, kLearned, kNone };
+enum class MlpKind { kSwiGlu, kGelu, kRelu };
+enum class InitKind { kNormal, kMitchell };  // truncated at 3 sigma (omni-dna.md section 1.5)
+
+struct TransformerConfig {
+  int64_t layers = 8;
+  int64_t hidden = 256;
+  int64_t heads = 8;            // head size = hidden / heads
+  int64_t mlp_hidden = 1024;    // inner width (SwiGLU: of each half)
+  int64_t vocabulary = 4096;
+  int64_t max_sequence = 250;
+  NormKind norm = NormKind::kRms;
+  float norm_eps = 1e-5f;
+  PositionKind positions = PositionKind::kRope;
+  float rope_theta = 10000.0f;
+  MlpKind mlp = MlpKind::kSwiGlu;
+  bool causal = true;
+  bool bias = false;            // of all linear layers
+  bool tied = true;             // output matrix = token embedding
+  float embedding_scale = 1.0f;
+  double dropout = 0;           // embedding and residual branches
+  InitKind init_kind = InitKind::kNormal;
+  double init_std = 0.02;
+
+  int64_t head_size() const { return hidden / heads; }
+};
+
+struct ModelSpec {
+  std::string preset = "omni-dna-20m";
+  std::string init = "random";  // "random"; a directory of weights comes with import
+  TransformerConfig config;     // the preset with the file's overrides applied
+};
+
+enum class TokenizerKind { kNucleotide, kKmer, kBpe, kFile };
+struct TokenizerSpec {
+  TokenizerKind kind = TokenizerKind::kNucleotide;
+  int64_t vocabulary = 4096;    // BPE only: how many ids to train
+  int64_t k = 6;                // k-mer only
+  std::string file;             // kFile: path of a tokenizer.json
+};
+
+struct HoldoutInterval {
+  std::string record;           // name of the FASTA record
+  int64_t begin = 0, end = 0;   // 0-based, half-open
+};
+struct HoldoutSpec {            // exactly one way
+  double fraction = 0;          // the last part of every record
+  std::vector<std::string> records;
+  std::vector<std::string> files;
+  std::vector<HoldoutInterval> intervals;
+  bool empty() const { return fraction == 0 && records.empty() && files.empty() && intervals.empty(); }
+};
+
+struct DataSpec {
+  std::vector<std::string> files;  // as written; relative paths are relative to the job file's folder (made absolute by parse)
+  int64_t segment = 250;           // row length in tokens
+  int64_t segment_bases = 0;       // stored window in bases; 0 = segment (nucleotide), k * segment (k-mer), BPE: see DESIGN
+  int64_t stride = 0;              // in bases; 0 = segment_bases
+  bool reverse_complement = true;
+  HoldoutSpec holdout;
+};
+
+enum class Precision { kAuto, kFp32, kBf16 };
+enum class ScheduleKind { kConstant, kLinear, kCosine, kInverseSqrt };
+
+struct TrainSpec {
+  int64_t steps = 1000;
+  int64_t lanes = 4;                    // power of two
+  int64_t micro_batch = 16;
+  int64_t micro_batches_per_lane = 1;
+  Precision precision = Precision::kAuto;  // auto: bf16 with AMX or GPU, else fp32
+  uint64_t seed = 1;
+  bool deterministic = true;
+  double learning_rate = 6e-4;
+  ScheduleKind schedule = ScheduleKind::kCosine;
+  int64_t warmup = 100;                 // steps
+  double final_fraction = 0.1;          // learning rate at the end / peak (cosine, linear)
+  double weight_decay = 0.1;
+  bool decay_norm_and_bias = false;     // decay groups
+  bool decay_embeddings = true;
+  double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;
+  double clip = 1.0;                    // global L2 norm; 0 = off
+
+  int64_t rows_per_step() const { return lanes * micro_batches_per_lane * micro_batch; }  // G
+};
+
+struct ParallelSpec {
+  int64_t replicas = 1, min_replicas = 1, stages = 1, chunks = 1;
+  std::string schedule = "1f1b";
+  std::string consistency = "bsp";
+  int64_t threads = 0;                  // 0 = all cores
+  std::string device = "auto";          // auto | cpu | cuda
+  bool backup = true;
+};
+
+struct CheckpointSpec {
+  int64_t every = 200;                  // steps; the last step is always kept. 0 = only the last
+  int64_t keep = 3;
+};
+
+struct EvaluateSpec {
+  int64_t every = 200;                  // steps; 0 = only at the end
+  int64_t batches = 50;                 // micro batches of the held-out set for the periodic evaluation; the final one takes all
+};
+
+struct JobSection {
+  std::string name;
+  std::string kind = "pretrain";
+  int64_t priority = 0;                 // larger first
+  int64_t retries = 3;                  // restarts without progress before giving up
+};
+
+struct JobSpec {
+  JobSection job;
+  ModelSpec model;
+  TokenizerSpec tokenizer;
+  DataSpec data;
+  TrainSpec train;
+  ParallelSpec parallel;
+  CheckpointSpec checkpoint;
+  EvaluateSpec evaluate;
+};
+
+struct SpecError {
+  int line = 0, column = 0;  // of the key or value in the file; 0 when from --set or derived
+  std::string key;           // "train.lanes"
+  std::string message;       // expected, found, mend
+};
+
+struct ParsedJob {
+  JobSpec spec;
+  std::vector<SpecError> errors;  // every error at once; spec is usable only when empty
+};
+
+// `origin` names the file in messages; `base_directory` is where relative data paths start; `sets` are "key=value" of
+// --set, applied on top (same checks).
+ParsedJob parse_job(const std::string& toml_text, const std::string& origin, const std::string& base_directory,
+                    const std::vector<std::string>& sets);
+// All errors as one bad_input: "FILE:line:column: key: message" a line.
+Error job_errors(const std::string& origin, const std::vector<SpecError>& errors);
+// Reads and parses; bad_input with every error, or kNotFound.
+Result<JobSpec> load_job(const std::string& path, const std::vector<std::string>& sets);
+
+// The effective job with every default written out, as TOML that parse_job reads back to the same value.
+std::string effective_job_toml(const JobSpec& spec);
+// Keys that differ between a run's job and a resumed one and may not (resume may change [parallel], [checkpoint],
+// [evaluate], job.priority, job.retries): "train.learning_rate: 0.001 -> 0.002". Empty when resumable.
+std::vector<std::string> resume_differences(const JobSpec& run, const JobSpec& wanted);
+
+// Presets by name: "omni-dna-20m|60m|116m|300m|700m|1b".
+std::vector<std::string> preset_names();
+Result<TransformerConfig> preset_config(const std::string& name);
+
+}  // namespace strand

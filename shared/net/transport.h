@@ -1,0 +1,70 @@
+// The network seam: framed messages between processes, at most once, in order per connection. Two implementations:
+// ZeroMQ (zmq_transport.cpp) and the simulated one of the tests. A Transport belongs to one thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "shared/base/clock.h"
+#include "shared/base/result.h"
+
+namespace strand {
+
+// One socket of this transport, numbered from 1 in order of bind and connect.
+using SocketId = int;
+
+// A frame of bytes. Bulk frames are received without a copy (they keep the library's buffer alive) and start 64-byte
+// aligned or are copied once to be.
+class Frame {
+ public:
+  Frame() = default;
+  static Frame copy_of(const void* data, size_t bytes);
+  static Frame from_string(std::string bytes);
+  // The bytes stay owned by `owner` until the transport has sent them: no copy.
+  static Frame view_of(const void* data, size_t bytes, std::shared_ptr<const void> owner);
+
+  const char* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  const char* data_ = nullptr;
+  size_t size_ = 0;
+  std::shared_ptr<const void> owner_;
+};
+
+struct Incoming {
+  SocketId socket = 0;
+  std::string peer;           // routing id of the sender on a bound socket; empty on a connected one
+  std::vector<Frame> frames;  // frame 0 is the encoded message, the rest bulk
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  // Listens: "ipc:///path" or "tcp://host:port" (port 0 = any free; see endpoint_of). kConflict for a port in use, with
+  // the mend; kBadInput for a non-loopback address without keys.
+  virtual Result<SocketId> bind(const std::string& endpoint) = 0;
+  // Connects (and reconnects by itself). `routing_id` is unique for ever: worker id and incarnation.
+  virtual Result<SocketId> connect(const std::string& endpoint, const std::string& routing_id) = 0;
+  // The resolved endpoint of a bound socket.
+  virtual std::string endpoint_of(SocketId socket) = 0;
+  virtual void close(SocketId socket) = 0;
+  // Never blocks. kUnavailable when the peer is unknown or its queue is full: the caller keeps the message and retries.
+  // On a connected socket `peer` is empty.
+  virtual Status send(SocketId socket, const std::string& peer, std::vector<Frame> frames) = 0;
+  // The next message of any socket, or nothing after `wait`.
+  virtual Result<std::optional<Incoming>> receive(Duration wait) = 0;
+};
+
+struct CurveKeys {            // Z85 text, 40 characters each; see shared/security
+  std::string public_key, secret_key;
+  std::string server_public_key;            // for connecting
+  std::vector<std::string> allowed_clients; // for binding
+};
+// keys empty: plain, only ipc and loopback may be bound.
+std::unique_ptr<Transport> make_zmq_transport(std::optional<CurveKeys> keys = std::nullopt);
+
+}  // namespace strand

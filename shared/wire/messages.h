@@ -1,0 +1,181 @@
+// Every message between processes as plain values; the codec turns them into Cap'n Proto (schemas/) and back.
+// Bulk bytes (tokens) travel in frames of their own after the message and are never copied into it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "shared/base/hash.h"
+#include "shared/base/ids.h"
+#include "shared/base/result.h"
+
+namespace strand {
+
+constexpr uint32_t kWireVersion = 1;
+
+// Who sends, about what. The receiver drops and counts a message whose generation is older than its own for that job.
+struct Header {
+  uint64_t request = 0;        // the sender's number for this request; a reply repeats it. Resent requests keep theirs
+  JobId job;
+  Generation generation;       // 0: carries none (client commands, data requests)
+  WorkerId sender;
+  Incarnation incarnation;
+  Step step = 0;
+};
+
+// --- worker <-> coordinator -----------------------------------------------------------------------------------------
+
+enum class WorkerState : uint8_t { kIdle, kLoading, kTraining, kEvaluating, kStopping, kFailed };
+
+// worker -> coordinator, first message after (re)connecting, also to a restarted coordinator. job/generation/step in the
+// header say what it is doing now (0 = nothing). Answer: Welcome or Refused.
+struct Hello {
+  std::string host;
+  int64_t pid = 0;
+  std::string version;              // program version; another one is refused
+  std::string numerics;             // numerics fingerprint (DESIGN section 5)
+  uint64_t memory_bytes = 0;
+  WorkerState state = WorkerState::kIdle;
+};
+struct Welcome {
+  int64_t lease_milliseconds = 0;   // heartbeats come at least three times a lease
+};
+struct Refused {
+  uint8_t code = 0;                 // ErrorCode
+  std::string reason;
+};
+// coordinator -> worker: train this. Idempotent: a worker already on (job, generation) answers with a Heartbeat.
+struct Assign {
+  std::string job_toml;             // the effective job
+  std::string run_directory;        // holds store/, checkpoints/, ...
+  std::vector<std::string> data_endpoints;
+  std::vector<Step> checkpoints;    // valid as far as the catalogue knows, newest first; empty = from initial weights
+};
+// worker -> coordinator, every lease / 3 and on every change of state.
+struct Heartbeat {
+  WorkerState state = WorkerState::kIdle;
+};
+// worker -> coordinator after a step. Kept by the worker until acknowledged (Ack), so none is lost with a coordinator.
+struct StepReport {
+  double loss = 0;                  // mean nats per predicted token
+  double gradient_norm = 0;
+  double learning_rate = 0;
+  int64_t tokens = 0;               // predicted in this step
+  int64_t step_nanoseconds = 0;
+  int64_t data_wait_nanoseconds = 0;
+  int64_t checkpoint_wait_nanoseconds = 0;
+  bool evaluated = false;
+  double eval_loss = 0;             // nats per predicted token
+  double eval_bits_per_base = 0;
+};
+// coordinator -> worker: everything up to (header.request) has been recorded.
+struct Ack {};
+// worker -> coordinator, resent until Ack: one range file of checkpoint header.step is durable.
+struct PartSaved {
+  std::string file;                 // relative to checkpoints/, "step-S/gG-RANGE"
+  uint64_t bytes = 0;
+  Digest128 checksum;               // of the whole file
+  Digest128 digest;                 // model digest at that step
+  Digest128 state_digest;
+  uint64_t next_row = 0;
+};
+// worker -> coordinator, resent until Ack.
+struct JobFinished {
+  double train_loss = 0, eval_loss = 0, bits_per_base = 0, markov_bits_per_base = 0;
+  int32_t markov_order = 0;
+  int64_t eval_bases = 0;
+  int64_t tokens = 0;               // predicted by this process since it began on the job
+  double tokens_per_second = 0;
+  double flops_utilization = 0;     // share of the matrix rate measured by this process
+  Digest128 digest, state_digest;
+};
+// worker -> coordinator, resent until Ack. code says the class of failure (kBadInput: never retry).
+struct JobFailed {
+  uint8_t code = 0;                 // ErrorCode
+  std::string reason;
+};
+// coordinator -> worker: make a checkpoint of the newest committed step and stop. Answer: PartSaved..., then Stopped.
+struct Stop {
+  bool checkpoint = true;           // false: drop everything at once (cancel)
+};
+struct Stopped {};                  // worker -> coordinator, resent until Ack
+
+// --- worker or client <-> data server ------------------------------------------------------------------------------
+
+// Names one dataset: fields of the fingerprint, in fixed order, so that a refusal can name the one that differs.
+struct FingerprintField {
+  std::string name;                 // "bases", "holdout", "tokenizer", "segment", "stride", "reverse_complement", "format", ...
+  std::string value;
+};
+struct OpenDataset {
+  std::string job_toml;             // [data], [tokenizer], train.seed and model.vocabulary decide
+  std::vector<FingerprintField> expected;  // empty: any; else the fields of the dataset the client trained on before
+};
+enum class DatasetState : uint8_t { kBuilding, kReady, kRefused };
+struct DatasetStatus {
+  DatasetState state = DatasetState::kBuilding;
+  double progress = 0;              // of building, in [0, 1]
+  uint8_t code = 0;                 // kRefused: ErrorCode and reason
+  std::string reason;
+  Digest128 fingerprint;
+  std::vector<FingerprintField> fields;
+  uint64_t segments = 0;            // training segments: rows of one pass
+  uint64_t eval_rows = 0;           // rows of the held-out set, each target base once
+  int64_t eval_bases = 0;           // bases of all predicted tokens of the held-out set
+  int32_t vocabulary = 0;           // ids of the tokenizer
+  std::vector<uint8_t> token_bases; // bases of each id, 0 for special tokens
+  bool markov_ready = false;
+  std::vector<double> markov_bits;  // by order, 0..12; computed in the background after kReady
+};
+// Rows [first_row, first_row + rows) of the run (training), or of the held-out set. A pure function of the arguments.
+struct FetchRows {
+  Digest128 fingerprint;
+  uint64_t seed = 0;
+  bool held_out = false;
+  uint64_t first_row = 0;
+  uint32_t rows = 0;
+};
+// Answer to FetchRows. Bulk frame 0: uint16 tokens [rows, segment], padded with 0; bulk frame 1: uint16 lengths [rows].
+// Within a row token i + 1 is the target of token i, for i + 1 < length.
+struct Rows {
+  uint64_t first_row = 0;
+  uint32_t rows = 0;
+  uint32_t segment = 0;
+  uint64_t checksum = 0;            // XXH3-64 of both frames
+};
+struct DataRefused {
+  uint8_t code = 0;
+  std::string reason;
+};
+
+// --- client <-> coordinator ------------------------------------------------------------------------------------------
+
+// command: submit, jobs, show, cancel, pause, resume, priority, metrics, checkpoints, workers, events, shutdown.
+// Arguments and answers are JSON objects (schemas/README.md lists them).
+struct ClientRequest {
+  std::string command;
+  std::string json;
+};
+struct ClientReply {
+  uint8_t code = 255;               // 255 = fine, else ErrorCode
+  std::string json;                 // or the error's message
+};
+
+using Body = std::variant<Hello, Welcome, Refused, Assign, Heartbeat, StepReport, Ack, PartSaved, JobFinished, JobFailed,
+                          Stop, Stopped, OpenDataset, DatasetStatus, FetchRows, Rows, DataRefused, ClientRequest,
+                          ClientReply>;
+
+struct WireMessage {
+  Header header;
+  Body body;
+};
+
+// One frame: magic, version, length, XXH3-64 of the payload, then the Cap'n Proto payload.
+std::string encode_message(const WireMessage& message);
+// kCorrupt for a damaged, too long (> 64 MiB) or unknown frame; kBadInput, naming both versions, for another version.
+Result<WireMessage> decode_message(const void* data, size_t bytes);
+const char* message_name(const Body& body);  // "hello", ...
+
+}  // namespace strand
