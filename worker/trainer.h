@@ -35,17 +35,17 @@ class BatchSource {
 };
 
 struct StepResult {
-  Step step = 0;                // now committed
-  double loss = 0;              // mean nats per predicted token of the global batch
-  double gradient_norm = 0;     // of the mean gradient, before clipping
+  Step step = 0;             // now committed
+  double loss = 0;           // mean nats per predicted token of the global batch
+  double gradient_norm = 0;  // of the mean gradient, before clipping
   double learning_rate = 0;
-  int64_t tokens = 0;           // predicted
+  int64_t tokens = 0;  // predicted
   int64_t data_wait_nanoseconds = 0;
 };
 
 struct EvaluationResult {
-  double loss = 0;              // nats per predicted token
-  double bits_per_base = 0;     // nats / (ln 2 x bases of the predicted tokens)
+  double loss = 0;           // nats per predicted token
+  double bits_per_base = 0;  // nats / (ln 2 x bases of the predicted tokens)
   int64_t tokens = 0, bases = 0;
 };
 
@@ -61,21 +61,22 @@ class Trainer {
                                                  const TrainerOptions& options);
   ~Trainer();
 
-  void initialise();            // step 0: initial weights from the seed
-  void restored(Step step);     // shard() was filled from a checkpoint of this step
+  void initialise();         // step 0: initial weights from the seed
+  void restored(Step step);  // shard() was filled from a checkpoint of this step
 
   // One optimizer update. A non-finite loss or norm is an error (kBadInput: never retried) naming the step, lane and
   // micro batch, and commits nothing.
   Result<StepResult> step(BatchSource& source);
   // Rows [0, rows) of the held-out set, in micro batches of the job's size. `progress` may be null.
-  Result<EvaluationResult> evaluate(BatchSource& source, uint64_t rows, const std::function<void(uint64_t done)>& progress);
+  Result<EvaluationResult> evaluate(BatchSource& source, uint64_t rows,
+                                    const std::function<void(uint64_t done)>& progress);
 
   Step current_step() const;
-  uint64_t next_row() const;    // current_step x rows per step
+  uint64_t next_row() const;  // current_step x rows per step
   ParamShard& shard();
   Digest128 digest() const;
   Digest128 state_digest() const;
-  bool bf16() const;            // resolved precision
+  bool bf16() const;  // resolved precision
   // FLOP/s of a large matrix product in the job's precision with its threads, measured once.
   double matrix_rate();
 
