@@ -25,6 +25,12 @@ struct Header {
   Step step = 0;
 };
 
+// Names one dataset: fields of the fingerprint, in fixed order, so that a refusal can name the one that differs.
+struct FingerprintField {
+  std::string name;                 // "bases", "holdout", "tokenizer", "segment", "stride", "reverse_complement", "format", ...
+  std::string value;
+};
+
 // --- worker <-> coordinator -----------------------------------------------------------------------------------------
 
 enum class WorkerState : uint8_t { kIdle, kLoading, kTraining, kEvaluating, kStopping, kFailed };
@@ -42,6 +48,8 @@ struct Hello {
 struct Welcome {
   int64_t lease_milliseconds = 0;   // heartbeats come at least three times a lease
 };
+// Also the answer to any other message of a worker that this coordinator has not met (it was restarted, or the lease ran
+// out): code kUnavailable, "say hello". The worker sends Hello and goes on; its unacknowledged messages are resent.
 struct Refused {
   uint8_t code = 0;                 // ErrorCode
   std::string reason;
@@ -52,6 +60,7 @@ struct Assign {
   std::string run_directory;        // holds store/, checkpoints/, ...
   std::vector<std::string> data_endpoints;
   std::vector<Step> checkpoints;    // valid as far as the catalogue knows, newest first; empty = from initial weights
+  std::string directory_token;      // what run_directory/token must hold; otherwise JobFailed kBadInput (another file system)
 };
 // worker -> coordinator, every lease / 3 and on every change of state.
 struct Heartbeat {
@@ -70,7 +79,7 @@ struct StepReport {
   double eval_loss = 0;             // nats per predicted token
   double eval_bits_per_base = 0;
 };
-// coordinator -> worker: everything up to (header.request) has been recorded.
+// coordinator -> worker: the one message with this header.request has been recorded (never sent for a Heartbeat).
 struct Ack {};
 // worker -> coordinator, resent until Ack: one range file of checkpoint header.step is durable.
 struct PartSaved {
@@ -80,6 +89,7 @@ struct PartSaved {
   Digest128 digest;                 // model digest at that step
   Digest128 state_digest;
   uint64_t next_row = 0;
+  std::vector<FingerprintField> dataset;  // what this job trains on; goes into the manifest
 };
 // worker -> coordinator, resent until Ack.
 struct JobFinished {
@@ -104,11 +114,6 @@ struct Stopped {};                  // worker -> coordinator, resent until Ack
 
 // --- worker or client <-> data server ------------------------------------------------------------------------------
 
-// Names one dataset: fields of the fingerprint, in fixed order, so that a refusal can name the one that differs.
-struct FingerprintField {
-  std::string name;                 // "bases", "holdout", "tokenizer", "segment", "stride", "reverse_complement", "format", ...
-  std::string value;
-};
 struct OpenDataset {
   std::string job_toml;             // [data], [tokenizer], train.seed and model.vocabulary decide
   std::vector<FingerprintField> expected;  // empty: any; else the fields of the dataset the client trained on before
@@ -152,7 +157,7 @@ struct DataRefused {
 
 // --- client <-> coordinator ------------------------------------------------------------------------------------------
 
-// command: submit, jobs, show, cancel, pause, resume, priority, metrics, checkpoints, workers, events, shutdown.
+// command: submit, jobs, show, stop, cancel, pause, resume, priority, metrics, checkpoints, workers, events, shutdown.
 // Arguments and answers are JSON objects (schemas/README.md lists them).
 struct ClientRequest {
   std::string command;
