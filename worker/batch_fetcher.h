@@ -1,0 +1,72 @@
+// Batches from the data server, fetched ahead by a thread of its own: the training thread waits only when data is late.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "shared/base/clock.h"
+#include "shared/net/transport.h"
+#include "worker/data_stream.h"
+#include "worker/trainer.h"
+
+namespace strand {
+
+struct BatchFetcherOptions {
+  std::string endpoint;
+  std::string routing_id;
+  OpenDataset open;
+  uint64_t seed = 0;
+  uint64_t training_rows = 0;  // rows of the whole run: nothing is fetched beyond them
+  uint32_t credits = 8;
+  const std::atomic<bool>* stop = nullptr;  // when set, whoever waits gets kStopped
+};
+
+class BatchFetcher final : public BatchSource {
+ public:
+  // `transport` is used by the fetcher's thread only. `clock` must outlive the fetcher.
+  BatchFetcher(std::unique_ptr<Transport> transport, const Clock& clock, BatchFetcherOptions options);
+  ~BatchFetcher() override;
+
+  // Blocks until the dataset is open; kBadInput when refused, kStopped when asked to stop.
+  Result<DatasetStatus> wait_ready(const std::function<void(double progress)>& building);
+  // Blocks until the Markov baseline has been computed.
+  Result<DatasetStatus> wait_markov();
+
+  Result<Batch> training_rows(uint64_t first_row, int64_t rows) override;
+  Result<Batch> held_out_rows(uint64_t first_row, int64_t rows) override;
+
+ private:
+  struct Arrived {
+    std::vector<Frame> frames;
+    uint32_t segment = 0;
+  };
+  void run();
+  void receive(Incoming incoming);
+  void send(const DataStream::Output& output);
+  Result<Batch> rows(const RowRange& range);
+  Status interrupted() const;
+
+  std::unique_ptr<Transport> transport_;
+  const Clock& clock_;
+  BatchFetcherOptions options_;
+  SocketId socket_ = 0;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  DataStream stream_;                    // guarded by mutex_
+  std::map<RowRange, Arrived> arrived_;  // guarded by mutex_
+  std::vector<WireMessage> unsent_;      // guarded by mutex_: made by the training thread, sent by the fetcher's
+  Arrived current_[2];                   // what the last Batch of each stream points into
+  std::optional<Error> error_;           // guarded by mutex_
+  std::atomic<bool> leaving_{false};
+  std::thread thread_;
+};
+
+}  // namespace strand

@@ -1,0 +1,134 @@
+#include "worker/daemon.h"
+
+#include <unistd.h>
+
+#include <deque>
+#include <mutex>
+#include <random>
+
+#include "shared/base/clock.h"
+#include "shared/base/log.h"
+#include "shared/base/version.h"
+#include "shared/fs/file_system.h"
+#include "worker/job_runner.h"
+#include "worker/worker.h"
+
+namespace strand {
+namespace {
+
+constexpr Duration kWait = std::chrono::milliseconds(5);
+
+// Reports of training threads on their way to the control thread.
+class ReportQueue {
+ public:
+  void push(TrainingReport report) {
+    std::lock_guard lock(mutex_);
+    reports_.push_back(std::move(report));
+  }
+  std::deque<TrainingReport> take() {
+    std::lock_guard lock(mutex_);
+    return std::exchange(reports_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::deque<TrainingReport> reports_;
+};
+
+WorkerIdentity make_identity(const WorkerOptions& options, const Clock& clock) {
+  WorkerIdentity identity;
+  identity.id.value = options.worker_id;
+  if (identity.id.value == 0) {
+    std::random_device device;
+    identity.id.value = (static_cast<uint64_t>(device()) << 32 | device()) | 1;
+  }
+  identity.incarnation.value = static_cast<uint64_t>(clock.wall_nanoseconds());
+  char host[256] = "";
+  gethostname(host, sizeof host - 1);
+  identity.hello.host = host;
+  identity.hello.pid = getpid();
+  identity.hello.version = kStrandVersion;
+  identity.hello.numerics = numerics_fingerprint();
+  identity.hello.memory_bytes =
+      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  return identity;
+}
+
+class WorkerProcess {
+ public:
+  WorkerProcess(const WorkerOptions& options, std::unique_ptr<Transport> transport, SocketId socket,
+                WorkerIdentity identity)
+      : options_(options),
+        transport_(std::move(transport)),
+        socket_(socket),
+        identity_(identity),
+        lifecycle_(identity, clock_.now()),
+        fs_(make_posix_file_system()) {}
+
+  Status run() {
+    while (options_.stop == nullptr || !options_.stop->load()) {
+      STRAND_ASSIGN(auto incoming, transport_->receive(kWait));
+      if (incoming && !incoming->frames.empty()) {
+        auto message = decode_message(incoming->frames[0].data(), incoming->frames[0].size());
+        if (message.ok()) {
+          STRAND_TRY(act(lifecycle_.handle(*message, clock_.now())));
+        } else {
+          log_warning("message_dropped", {{"reason", message.error().message()}});
+        }
+      }
+      for (TrainingReport& report : reports_.take()) STRAND_TRY(act(lifecycle_.handle(report, clock_.now())));
+      STRAND_TRY(act(lifecycle_.handle(Tick{}, clock_.now())));
+    }
+    return {};
+  }
+
+ private:
+  Status act(const std::vector<WorkerAction>& actions) {
+    for (const WorkerAction& action : actions) {
+      if (const auto* send = std::get_if<SendToCoordinator>(&action)) {
+        std::vector<Frame> frames;
+        frames.push_back(Frame::from_string(encode_message(send->message)));
+        // An absent coordinator or a full queue: the life cycle says it again.
+        if (auto sent = transport_->send(socket_, "", std::move(frames)); !sent.ok()) {
+          log_debug("not_sent", {{"message", message_name(send->message.body)}, {"reason", sent.error().message()}});
+        }
+      } else if (const auto* start = std::get_if<StartTraining>(&action)) {
+        log_info("assigned", {{"job", start->job.value}, {"generation", start->generation.value}});
+        runner_.reset();
+        RunnerSeams seams{fs_.get(), &clock_, options_.make_transport,
+                          [this](TrainingReport report) { reports_.push(std::move(report)); }};
+        runner_ = std::make_unique<JobRunner>(std::move(seams), identity_, *start, options_.threads);
+      } else if (const auto* stop = std::get_if<StopTraining>(&action)) {
+        if (runner_) runner_->stop(stop->checkpoint);
+      } else if (const auto* exit = std::get_if<ExitProcess>(&action)) {
+        return exit->reason;
+      }
+    }
+    return {};
+  }
+
+  const WorkerOptions& options_;
+  SystemClock clock_;
+  std::unique_ptr<Transport> transport_;
+  SocketId socket_;
+  WorkerIdentity identity_;
+  WorkerLifecycle lifecycle_;
+  std::unique_ptr<FileSystem> fs_;
+  ReportQueue reports_;
+  std::unique_ptr<JobRunner> runner_;  // last: its thread uses everything above
+};
+
+}  // namespace
+
+Status run_worker(const WorkerOptions& options) {
+  const SystemClock clock;
+  const WorkerIdentity identity = make_identity(options, clock);
+  auto transport = options.make_transport();
+  STRAND_ASSIGN(const SocketId socket, transport->connect(options.coordinator, concat("w", identity.id.value, "-",
+                                                                                      identity.incarnation.value)));
+  log_info("worker_started", {{"id", identity.id.value}, {"numerics", identity.hello.numerics}});
+  WorkerProcess process(options, std::move(transport), socket, identity);
+  return process.run();
+}
+
+}  // namespace strand

@@ -1,0 +1,222 @@
+#include "worker/job_runner.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "shared/base/log.h"
+#include "worker/checkpoint/checkpoint_reader.h"
+
+namespace strand {
+
+JobRunner::JobRunner(RunnerSeams seams, WorkerIdentity identity, StartTraining start, int threads)
+    : seams_(std::move(seams)),
+      identity_(std::move(identity)),
+      start_(std::move(start)),
+      threads_(threads),
+      checkpoint_directory_(start_.assign.run_directory + "/checkpoints") {
+  thread_ = std::thread([this] { run(); });
+}
+
+JobRunner::~JobRunner() {
+  stop(false);
+  thread_.join();
+}
+
+void JobRunner::stop(bool checkpoint) {
+  checkpoint_on_stop_.store(checkpoint);
+  stop_.store(true);
+}
+
+void JobRunner::say(Step step, decltype(TrainingReport::body) body) {
+  seams_.report(TrainingReport{start_.job, start_.generation, step, std::move(body)});
+}
+
+void JobRunner::run() {
+  Status status = train();
+  if (writer_) writer_->drain();
+  const Step step = trainer_ ? trainer_->current_step() : 0;
+  if (status.ok() && write_failed_.load()) {
+    std::lock_guard lock(failure_mutex_);
+    status = *write_failure_;
+  }
+  if (!status.ok() && status.error().code() == ErrorCode::kStopped) {
+    say(step, Stopped{});
+  } else if (!status.ok()) {
+    log_error("job_failed", {{"job", start_.job.value}, {"step", step}, {"reason", status.error().message()}});
+    say(step, JobFailed{static_cast<uint8_t>(status.error().code()), status.error().message()});
+  }
+  fetcher_.reset();
+  ended_.store(true);
+}
+
+Status JobRunner::train() {
+  STRAND_TRY(open_job());
+  STRAND_TRY(load_or_initialise());
+  say(trainer_->current_step(), Heartbeat{WorkerState::kTraining});
+  STRAND_TRY(train_to_end());
+  return finish();
+}
+
+Status JobRunner::open_job() {
+  ParsedJob parsed = parse_job(start_.assign.job_toml, "assigned job", start_.assign.run_directory, {});
+  if (!parsed.errors.empty()) return job_errors("assigned job", parsed.errors);
+  spec_ = std::move(parsed.spec);
+  if (start_.assign.data_endpoints.empty()) return unavailable("the assignment names no data server");
+  BatchFetcherOptions options;
+  options.endpoint = start_.assign.data_endpoints.front();
+  options.routing_id = concat("w", identity_.id.value, "-", identity_.incarnation.value, "-g", start_.generation.value);
+  options.open.job_toml = start_.assign.job_toml;
+  for (const Step step : start_.assign.checkpoints) {
+    // A resumed run must go on with the very same dataset: a differing field is refused, naming it.
+    auto manifest = read_manifest(*seams_.fs, checkpoint_directory_, step);
+    if (!manifest.ok()) continue;
+    options.open.expected = manifest->dataset;
+    break;
+  }
+  options.seed = spec_.train.seed;
+  options.stop = &stop_;
+  options.training_rows = static_cast<uint64_t>(spec_.train.steps * spec_.train.rows_per_step());
+  fetcher_ = std::make_unique<BatchFetcher>(seams_.make_transport(), *seams_.clock, std::move(options));
+  STRAND_ASSIGN(dataset_, fetcher_->wait_ready(nullptr));
+  if (threads_ <= 0) threads_ = static_cast<int>(spec_.parallel.threads);
+  if (threads_ <= 0) threads_ = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  TrainerOptions trainer_options;
+  trainer_options.threads = threads_;
+  STRAND_ASSIGN(trainer_, Trainer::create(spec_, dataset_.token_bases, trainer_options));
+  STRAND_TRY(seams_.fs->make_directories(checkpoint_directory_));
+  copy_pool_ = std::make_unique<ThreadPool>(threads_);
+  return {};
+}
+
+Status JobRunner::load_or_initialise() {
+  for (const Step step : start_.assign.checkpoints) {
+    auto manifest = read_manifest(*seams_.fs, checkpoint_directory_, step);
+    Status loaded = manifest.ok() ? Status() : Status(manifest.error());
+    if (loaded.ok() && spec_.train.deterministic && manifest->numerics != identity_.hello.numerics) {
+      return bad_input(concat("the checkpoint of step ", step, " was made with numerics \"", manifest->numerics,
+                              "\", this worker has \"", identity_.hello.numerics,
+                              "\"; use the same build and machine kind, or set train.deterministic = false"));
+    }
+    if (loaded.ok()) loaded = load_parts(*seams_.fs, checkpoint_directory_, *manifest, trainer_->shard());
+    if (loaded.ok()) {
+      trainer_->restored(step);
+      saved_step_ = step;
+      log_info("checkpoint_loaded", {{"job", start_.job.value}, {"step", step}});
+      return {};
+    }
+    log_error("checkpoint_damaged",
+              {{"step", step}, {"reason", loaded.error().message()}, {"next", "the one before it"}});
+  }
+  trainer_->initialise();
+  return {};
+}
+
+bool JobRunner::due(int64_t every) const {
+  return every > 0 && trainer_->current_step() % every == 0;
+}
+
+Status JobRunner::train_to_end() {
+  while (trainer_->current_step() < spec_.train.steps) {
+    if (write_failed_.load()) {
+      std::lock_guard lock(failure_mutex_);
+      return *write_failure_;
+    }
+    const Status done = stop_.load() ? Error(ErrorCode::kStopped, "asked to stop") : step_once();
+    if (done.ok()) continue;
+    // A stop in the middle of a step drops that step: nothing of it was committed.
+    const bool stopped = done.error().code() == ErrorCode::kStopped;
+    if (stopped && checkpoint_on_stop_.load() && trainer_->current_step() != saved_step_) STRAND_TRY(save());
+    return done;
+  }
+  return {};
+}
+
+Status JobRunner::step_once() {
+  const Time begin = seams_.clock->now();
+  STRAND_ASSIGN(const StepResult result, trainer_->step(*fetcher_));
+  StepReport report;
+  report.loss = last_loss_ = result.loss;
+  report.gradient_norm = result.gradient_norm;
+  report.learning_rate = result.learning_rate;
+  report.tokens = result.tokens;
+  report.data_wait_nanoseconds = result.data_wait_nanoseconds;
+  const bool last = result.step == spec_.train.steps;
+  if (due(spec_.checkpoint.every) || last) {
+    const Time before = seams_.clock->now();
+    STRAND_TRY(save());
+    report.checkpoint_wait_nanoseconds = (seams_.clock->now() - before).count();
+  }
+  report.step_nanoseconds = (seams_.clock->now() - begin).count();
+  tokens_ += result.tokens;
+  training_nanoseconds_ += report.step_nanoseconds;
+  if (due(spec_.evaluate.every) && !last) STRAND_TRY(evaluate_into(&report, result.step));
+  say(result.step, report);
+  return {};
+}
+
+Status JobRunner::evaluate_into(StepReport* report, Step step) {
+  const auto rows = static_cast<uint64_t>(spec_.evaluate.batches * spec_.train.micro_batch);
+  if (dataset_.eval_rows == 0) return {};
+  say(step, Heartbeat{WorkerState::kEvaluating});
+  STRAND_ASSIGN(const EvaluationResult result,
+                trainer_->evaluate(*fetcher_, std::min(rows, dataset_.eval_rows), nullptr));
+  report->evaluated = true;
+  report->eval_loss = result.loss;
+  report->eval_bits_per_base = result.bits_per_base;
+  say(step, Heartbeat{WorkerState::kTraining});
+  return {};
+}
+
+Status JobRunner::save() {
+  if (!writer_) {
+    writer_ =
+        std::make_unique<CheckpointWriter>(*seams_.fs, checkpoint_directory_, trainer_->shard(),
+                                           [this](Step s, Result<PartSaved> part) { on_part(s, std::move(part)); });
+  }
+  Workspace workspace(copy_pool_->threads());
+  const OpContext context{copy_pool_.get(), &workspace, Backend::kCpu};
+  writer_->save(context, trainer_->shard(), start_.generation, trainer_->next_row());
+  saved_step_ = trainer_->current_step();
+  return {};
+}
+
+void JobRunner::on_part(Step step, Result<PartSaved> part) {
+  if (part.ok()) {
+    say(step, *part);
+    return;
+  }
+  std::lock_guard lock(failure_mutex_);
+  write_failure_ = part.error().with_context(concat("writing the checkpoint of step ", step));
+  write_failed_.store(true);
+}
+
+Status JobRunner::finish() {
+  if (writer_) writer_->drain();
+  JobFinished finished;
+  finished.train_loss = last_loss_;
+  finished.tokens = tokens_;
+  const double seconds = static_cast<double>(training_nanoseconds_) * 1e-9;
+  finished.tokens_per_second = seconds > 0 ? static_cast<double>(tokens_) / seconds : 0;
+  const double rate = trainer_->matrix_rate();
+  const double flops = flops_per_token(spec_.model.config, spec_.data.segment);
+  finished.flops_utilization = rate > 0 ? finished.tokens_per_second * flops / rate : 0;
+  if (dataset_.eval_rows > 0) {
+    say(trainer_->current_step(), Heartbeat{WorkerState::kEvaluating});
+    STRAND_ASSIGN(const EvaluationResult result, trainer_->evaluate(*fetcher_, dataset_.eval_rows, nullptr));
+    finished.eval_loss = result.loss;
+    finished.bits_per_base = result.bits_per_base;
+    finished.eval_bases = result.bases;
+    STRAND_ASSIGN(const DatasetStatus status, fetcher_->wait_markov());
+    const auto best = std::min_element(status.markov_bits.begin(), status.markov_bits.end());
+    if (best != status.markov_bits.end()) {
+      finished.markov_bits_per_base = *best;
+      finished.markov_order = static_cast<int32_t>(best - status.markov_bits.begin());
+    }
+  }
+  finished.digest = trainer_->digest();
+  finished.state_digest = trainer_->state_digest();
+  say(trainer_->current_step(), finished);
+  return {};
+}
+
+}  // namespace strand
