@@ -49,7 +49,7 @@ struct Welcome {
   int64_t lease_milliseconds = 0;   // heartbeats come at least three times a lease
 };
 // Also the answer to any other message of a worker that this coordinator has not met (it was restarted, or the lease ran
-// out): code kUnavailable, "say hello". The worker sends Hello and goes on; its unacknowledged messages are resent.
+// out): code kNotFound. The worker sends Hello and goes on; its unacknowledged messages are resent. Any other code: it exits.
 struct Refused {
   uint8_t code = 0;                 // ErrorCode
   std::string reason;
