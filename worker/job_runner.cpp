@@ -57,7 +57,18 @@ Status JobRunner::train() {
   return finish();
 }
 
+// Every process of a job must see one and the same run directory (DESIGN section 6).
+Status JobRunner::check_directory() {
+  const std::string path = start_.assign.run_directory + "/token";
+  auto token = seams_.fs->read_file(path);
+  if (token.ok() && trim(*token) == trim(start_.assign.directory_token)) return {};
+  return bad_input(concat(path, token.ok() ? ": holds another token than the coordinator wrote" : ": cannot be read here",
+                          "; the run directory must be one file system seen by every machine: mount it here or choose"
+                          " another --dir"));
+}
+
 Status JobRunner::open_job() {
+  if (!start_.assign.directory_token.empty()) STRAND_TRY(check_directory());
   ParsedJob parsed = parse_job(start_.assign.job_toml, "assigned job", start_.assign.run_directory, {});
   if (!parsed.errors.empty()) return job_errors("assigned job", parsed.errors);
   spec_ = std::move(parsed.spec);
@@ -182,6 +193,7 @@ Status JobRunner::save() {
 
 void JobRunner::on_part(Step step, Result<PartSaved> part) {
   if (part.ok()) {
+    part->dataset = dataset_.fields;
     say(step, *part);
     return;
   }

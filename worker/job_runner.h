@@ -41,6 +41,7 @@ class JobRunner {
  private:
   void run();
   Status train();
+  Status check_directory();
   Status open_job();
   Status load_or_initialise();
   Status train_to_end();

@@ -83,8 +83,8 @@ void WorkerLifecycle::on_message(const WireMessage& message, Time now, std::vect
     welcomed_ = true;
     if (welcome->lease_milliseconds > 0) lease_ = std::chrono::milliseconds(welcome->lease_milliseconds);
   } else if (const auto* refused = std::get_if<Refused>(&message.body)) {
-    if (refused->code == static_cast<uint8_t>(ErrorCode::kNotFound)) {
-      welcomed_ = false;  // a restarted coordinator does not know us yet
+    if (refused->code == static_cast<uint8_t>(ErrorCode::kUnavailable)) {
+      welcomed_ = false;  // a restarted coordinator has not met us yet
       say_hello(now, actions);
     } else {
       actions->push_back(ExitProcess{Error(static_cast<ErrorCode>(refused->code), refused->reason)});
