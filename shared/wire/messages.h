@@ -23,12 +23,14 @@ struct Header {
   WorkerId sender;
   Incarnation incarnation;
   Step step = 0;
+  bool operator==(const Header&) const = default;
 };
 
 // Names one dataset: fields of the fingerprint, in fixed order, so that a refusal can name the one that differs.
 struct FingerprintField {
   std::string name;                 // "bases", "holdout", "tokenizer", "segment", "stride", "reverse_complement", "format", ...
   std::string value;
+  bool operator==(const FingerprintField&) const = default;
 };
 
 // --- worker <-> coordinator -----------------------------------------------------------------------------------------
@@ -44,15 +46,18 @@ struct Hello {
   std::string numerics;             // numerics fingerprint (DESIGN section 5)
   uint64_t memory_bytes = 0;
   WorkerState state = WorkerState::kIdle;
+  bool operator==(const Hello&) const = default;
 };
 struct Welcome {
   int64_t lease_milliseconds = 0;   // heartbeats come at least three times a lease
+  bool operator==(const Welcome&) const = default;
 };
 // Also the answer to any other message of a worker that this coordinator has not met (it was restarted, or the lease ran
-// out): code kNotFound. The worker sends Hello and goes on; its unacknowledged messages are resent. Any other code: it exits.
+// out): code kUnavailable. The worker sends Hello and goes on; its unacknowledged messages are resent. Any other code: it exits.
 struct Refused {
   uint8_t code = 0;                 // ErrorCode
   std::string reason;
+  bool operator==(const Refused&) const = default;
 };
 // coordinator -> worker: train this. Idempotent: a worker already on (job, generation) answers with a Heartbeat.
 struct Assign {
@@ -61,10 +66,12 @@ struct Assign {
   std::vector<std::string> data_endpoints;
   std::vector<Step> checkpoints;    // valid as far as the catalogue knows, newest first; empty = from initial weights
   std::string directory_token;      // what run_directory/token must hold; otherwise JobFailed kBadInput (another file system)
+  bool operator==(const Assign&) const = default;
 };
 // worker -> coordinator, every lease / 3 and on every change of state.
 struct Heartbeat {
   WorkerState state = WorkerState::kIdle;
+  bool operator==(const Heartbeat&) const = default;
 };
 // worker -> coordinator after a step. Kept by the worker until acknowledged (Ack), so none is lost with a coordinator.
 struct StepReport {
@@ -78,9 +85,12 @@ struct StepReport {
   bool evaluated = false;
   double eval_loss = 0;             // nats per predicted token
   double eval_bits_per_base = 0;
+  bool operator==(const StepReport&) const = default;
 };
 // coordinator -> worker: the one message with this header.request has been recorded (never sent for a Heartbeat).
-struct Ack {};
+struct Ack {
+  bool operator==(const Ack&) const = default;
+};
 // worker -> coordinator, resent until Ack: one range file of checkpoint header.step is durable.
 struct PartSaved {
   std::string file;                 // relative to checkpoints/, "step-S/gG-RANGE"
@@ -90,6 +100,7 @@ struct PartSaved {
   Digest128 state_digest;
   uint64_t next_row = 0;
   std::vector<FingerprintField> dataset;  // what this job trains on; goes into the manifest
+  bool operator==(const PartSaved&) const = default;
 };
 // worker -> coordinator, resent until Ack.
 struct JobFinished {
@@ -100,23 +111,29 @@ struct JobFinished {
   double tokens_per_second = 0;
   double flops_utilization = 0;     // share of the matrix rate measured by this process
   Digest128 digest, state_digest;
+  bool operator==(const JobFinished&) const = default;
 };
 // worker -> coordinator, resent until Ack. code says the class of failure (kBadInput: never retry).
 struct JobFailed {
   uint8_t code = 0;                 // ErrorCode
   std::string reason;
+  bool operator==(const JobFailed&) const = default;
 };
 // coordinator -> worker: make a checkpoint of the newest committed step and stop. Answer: PartSaved..., then Stopped.
 struct Stop {
   bool checkpoint = true;           // false: drop everything at once (cancel)
+  bool operator==(const Stop&) const = default;
 };
-struct Stopped {};                  // worker -> coordinator, resent until Ack
+struct Stopped {
+  bool operator==(const Stopped&) const = default;
+};                  // worker -> coordinator, resent until Ack
 
 // --- worker or client <-> data server ------------------------------------------------------------------------------
 
 struct OpenDataset {
   std::string job_toml;             // [data], [tokenizer], train.seed and model.vocabulary decide
   std::vector<FingerprintField> expected;  // empty: any; else the fields of the dataset the client trained on before
+  bool operator==(const OpenDataset&) const = default;
 };
 enum class DatasetState : uint8_t { kBuilding, kReady, kRefused };
 struct DatasetStatus {
@@ -133,6 +150,7 @@ struct DatasetStatus {
   std::vector<uint8_t> token_bases; // bases of each id, 0 for special tokens
   bool markov_ready = false;
   std::vector<double> markov_bits;  // by order, 0..12; computed in the background after kReady
+  bool operator==(const DatasetStatus&) const = default;
 };
 // Rows [first_row, first_row + rows) of the run (training), or of the held-out set. A pure function of the arguments.
 struct FetchRows {
@@ -141,6 +159,7 @@ struct FetchRows {
   bool held_out = false;
   uint64_t first_row = 0;
   uint32_t rows = 0;
+  bool operator==(const FetchRows&) const = default;
 };
 // Answer to FetchRows. Bulk frame 0: uint16 tokens [rows, segment], padded with 0; bulk frame 1: uint16 lengths [rows].
 // Within a row token i + 1 is the target of token i, for i + 1 < length.
@@ -149,10 +168,12 @@ struct Rows {
   uint32_t rows = 0;
   uint32_t segment = 0;
   uint64_t checksum = 0;            // XXH3-64 of both frames
+  bool operator==(const Rows&) const = default;
 };
 struct DataRefused {
   uint8_t code = 0;
   std::string reason;
+  bool operator==(const DataRefused&) const = default;
 };
 
 // --- client <-> coordinator ------------------------------------------------------------------------------------------
@@ -162,10 +183,12 @@ struct DataRefused {
 struct ClientRequest {
   std::string command;
   std::string json;
+  bool operator==(const ClientRequest&) const = default;
 };
 struct ClientReply {
   uint8_t code = 255;               // 255 = fine, else ErrorCode
   std::string json;                 // or the error's message
+  bool operator==(const ClientReply&) const = default;
 };
 
 using Body = std::variant<Hello, Welcome, Refused, Assign, Heartbeat, StepReport, Ack, PartSaved, JobFinished, JobFailed,
@@ -175,6 +198,7 @@ using Body = std::variant<Hello, Welcome, Refused, Assign, Heartbeat, StepReport
 struct WireMessage {
   Header header;
   Body body;
+  bool operator==(const WireMessage&) const = default;
 };
 
 // One frame: magic, version, length, XXH3-64 of the payload, then the Cap'n Proto payload.
