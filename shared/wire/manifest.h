@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "shared/base/hash.h"
@@ -18,6 +19,7 @@ struct ManifestPart {
   std::string file;        // relative to checkpoints/
   uint64_t bytes = 0;
   Digest128 checksum;
+  bool operator==(const ManifestPart&) const = default;
 };
 
 struct Manifest {
@@ -30,6 +32,7 @@ struct Manifest {
   std::vector<FingerprintField> dataset;
   Digest128 digest, state_digest;
   std::vector<ManifestPart> parts;
+  bool operator==(const Manifest&) const = default;
 };
 
 // Framed and checksummed like a message: any flipped byte or cut is kCorrupt.
@@ -43,12 +46,14 @@ struct PartBlock {
   uint32_t block = 0;
   uint32_t elements = 0;
   uint64_t checksum[3] = {0, 0, 0};  // XXH3-64 of weights, first moment, second moment
+  bool operator==(const PartBlock&) const = default;
 };
 struct PartHeader {
   Step step = 0;
   uint64_t next_row = 0;
   std::vector<std::string> tensor_names;
   std::vector<PartBlock> blocks;
+  bool operator==(const PartHeader&) const = default;
 };
 std::string encode_part_header(const PartHeader& header);  // framed, checksummed, padded to 64 bytes
 // bytes_used: where the data begins.

@@ -124,9 +124,10 @@ struct Stop {
   bool checkpoint = true;           // false: drop everything at once (cancel)
   bool operator==(const Stop&) const = default;
 };
+// worker -> coordinator, resent until Ack.
 struct Stopped {
   bool operator==(const Stopped&) const = default;
-};                  // worker -> coordinator, resent until Ack
+};
 
 // --- worker or client <-> data server ------------------------------------------------------------------------------
 

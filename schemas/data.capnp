@@ -1,0 +1,86 @@
+@0xc61d0a85f3e29703;
+# Between a worker or a client and a data server. Requests carry no generation: an answer is a pure function of the request
+# and of the dataset, so any data server may answer, twice if asked, and every answer is right.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("strand::schema");
+using Common = import "common.capnp";
+
+struct OpenDataset {
+  # worker or client -> data server: prepare this dataset. Asked again until the answer is ready or refused; asking for a
+  # dataset that is being built starts nothing twice. Answer: DatasetStatus.
+
+  jobToml @0 :Text;
+  # The effective job. [data], [tokenizer], train.seed and model.vocabulary decide.
+  expected @1 :List(Common.FingerprintField);
+  # The fields of the dataset that the client trained on before; any difference is refused, naming the field. Empty: any.
+}
+
+enum DatasetState {
+  building @0;
+  ready @1;
+  refused @2;
+}
+
+struct DatasetStatus {
+  # data server -> asker: the answer to OpenDataset.
+
+  state @0 :DatasetState;
+  progress @1 :Float64;
+  # Of building, in [0, 1].
+  code @2 :UInt8;
+  # refused: Common.ErrorCode. The asker ends the job with it.
+  reason @3 :Text;
+  fingerprint @4 :Common.Digest;
+  # ready: from here on set. Names the dataset in FetchRows.
+  fields @5 :List(Common.FingerprintField);
+  # What the fingerprint is made from.
+  segments @6 :UInt64;
+  # Training segments: the rows of one pass.
+  evalRows @7 :UInt64;
+  # Rows of the held-out set.
+  evalBases @8 :Int64;
+  # Bases of all predicted tokens of the held-out set.
+  vocabulary @9 :Int32;
+  # Ids of the tokenizer: every token is smaller.
+  tokenBases @10 :Data;
+  # One byte for each id: the bases it stands for, 0 for special tokens.
+  markovReady @11 :Bool;
+  # The next field is filled. It is computed in the background after the dataset is ready: ask again.
+  markovBits @12 :List(Float64);
+  # Bits per base of the fixed-order Markov models on the held-out set, order 0 first.
+}
+
+struct FetchRows {
+  # worker or client -> data server: rows [firstRow, firstRow + rows) of the run, or of the held-out set. Answer: Rows or
+  # DataRefused. The asker keeps only a bounded number of these unanswered (credits), and so bounds what is under way.
+
+  fingerprint @0 :Common.Digest;
+  seed @1 :UInt64;
+  heldOut @2 :Bool;
+  firstRow @3 :UInt64;
+  rows @4 :UInt32;
+}
+
+struct Rows {
+  # data server -> asker. Followed by two bulk frames, little-endian:
+  #   0: UInt16 tokens [rows, segment], row after row, padded with 0;
+  #   1: UInt16 lengths [rows]: the tokens of each row that are real.
+  # Within a row token i + 1 is the target of token i, for i + 1 < length.
+  # The asker compares sizes and checksum, and asks again when they differ.
+
+  firstRow @0 :UInt64;
+  rows @1 :UInt32;
+  segment @2 :UInt32;
+  checksum @3 :UInt64;
+  # XXH3-64 of both frames, one after the other.
+}
+
+struct DataRefused {
+  # data server -> asker: FetchRows cannot be answered: an unknown fingerprint (notFound: open the dataset again), rows
+  # outside the held-out set or too many at once (badInput).
+
+  code @0 :UInt8;
+  # Common.ErrorCode
+  reason @1 :Text;
+}

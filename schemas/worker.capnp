@@ -1,0 +1,168 @@
+@0xa94f3be2c8d71602;
+# Between worker and coordinator. The worker connects; the coordinator answers over the same connection, addressed by the
+# worker's routing id (worker id and incarnation). docs/wire_protocol.md tells the rules of resending and fencing.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("strand::schema");
+using Common = import "common.capnp";
+
+enum WorkerState {
+  # What a worker is doing; every change is told at once by a Heartbeat.
+
+  idle @0;        # no job
+  loading @1;     # opening the dataset, reading the checkpoint or drawing the initial weights
+  training @2;
+  evaluating @3;
+  stopping @4;    # writing the last checkpoint after a Stop
+  failed @5;      # JobFailed has been or is being sent
+}
+
+struct Hello {
+  # worker -> coordinator: the first message after every connect, also to a restarted coordinator, repeated until answered.
+  # Header: job, generation and step say what the worker is doing right now (0 = nothing); a restarted coordinator takes the
+  # worker back into that job when its journal agrees. Answer: Welcome or Refused.
+
+  host @0 :Text;
+  # For people.
+  pid @1 :Int64;
+  version @2 :Text;
+  # Program version. The coordinator refuses another one than its own.
+  numerics @3 :Text;
+  # Numerics fingerprint: build, library versions, backend, instruction set. In deterministic mode a job whose checkpoints
+  # were made under another one is not given to this worker.
+  memoryBytes @4 :UInt64;
+  # What the worker may use on its device; admission compares it with the job's estimate.
+  state @5 :WorkerState;
+}
+
+struct Welcome {
+  # coordinator -> worker: the answer to Hello.
+
+  leaseMilliseconds @0 :Int64;
+  # The worker sends a Heartbeat at least three times in this time. Silence of one lease makes the coordinator plan a new
+  # generation; it never stops the worker by itself.
+}
+
+struct Refused {
+  # coordinator -> worker: the answer to a Hello that is not accepted, and to any other message of a worker that this
+  # coordinator has not met (it was restarted, or the lease ran out).
+
+  code @0 :UInt8;
+  # Common.ErrorCode. unavailable: the worker sends Hello, goes on training and sends its unacknowledged messages again. Any
+  # other code: it ends with the error.
+  reason @1 :Text;
+}
+
+struct Assign {
+  # coordinator -> worker: train this job in header.generation. Sent again until a Heartbeat with that job and generation
+  # arrives. Idempotent: a worker already on them only answers. A worker on an older generation of the job leaves it first.
+
+  jobToml @0 :Text;
+  # The effective job: every key with its value, defaults included.
+  runDirectory @1 :Text;
+  # Absolute; one file system seen by all. Holds store/, checkpoints/, logs/.
+  dataEndpoints @2 :List(Text);
+  # Data servers, any of which answers any request.
+  checkpoints @3 :List(Int64);
+  # Steps of the checkpoints that are valid as far as the catalogue knows, newest first. The worker loads the first that
+  # verifies. Empty: start from the initial weights.
+  directoryToken @4 :Text;
+  # What the file runDirectory/token holds. A worker that reads anything else there sees another file system and answers
+  # JobFailed with badInput.
+}
+
+struct Heartbeat {
+  # worker -> coordinator: every third of a lease and on every change of state. Header: job, generation and step now.
+  # Never answered, never resent.
+
+  state @0 :WorkerState;
+}
+
+struct StepReport {
+  # worker -> coordinator: after every committed step (header.step). The worker keeps it and sends it again until its Ack
+  # arrives, so a restarted coordinator misses none. The coordinator records a step once, whatever arrives twice.
+
+  loss @0 :Float64;
+  # Mean over the step's predicted tokens, in nats.
+  gradientNorm @1 :Float64;
+  # Global norm before clipping.
+  learningRate @2 :Float64;
+  tokens @3 :Int64;
+  # Predicted in this step.
+  stepNanoseconds @4 :Int64;
+  # From the end of the step before to the end of this one.
+  dataWaitNanoseconds @5 :Int64;
+  # Part of it spent waiting for rows.
+  checkpointWaitNanoseconds @6 :Int64;
+  # Part of it spent copying aside for a checkpoint.
+  evaluated @7 :Bool;
+  # True: the two fields below are set.
+  evalLoss @8 :Float64;
+  # Mean over the held-out rows, in nats per predicted token.
+  evalBitsPerBase @9 :Float64;
+}
+
+struct Ack {
+  # coordinator -> worker: the one message numbered header.request is recorded, durably where it has to be. The worker
+  # forgets it. Never sent for a Heartbeat.
+}
+
+struct PartSaved {
+  # worker -> coordinator, resent until Ack: one file of checkpoint header.step is durable. When every range of the current
+  # generation has reported, the coordinator writes the manifest; a report of an older generation is dropped.
+
+  file @0 :Text;
+  # Relative to checkpoints/: "step-S/gG-RANGE". Created exclusively, never rewritten.
+  bytes @1 :UInt64;
+  checksum @2 :Common.Digest;
+  # Of the whole file, computed from memory before the bytes were written.
+  digest @3 :Common.Digest;
+  # Of the model at that step.
+  stateDigest @4 :Common.Digest;
+  # Of the model, both moments, step and next row.
+  nextRow @5 :UInt64;
+  # First row of the run that this checkpoint has not seen.
+  dataset @6 :List(Common.FingerprintField);
+  # What the job trains on; goes into the manifest.
+}
+
+struct JobFinished {
+  # worker -> coordinator, resent until Ack: the last step is committed and its checkpoint durable. The numbers are those of
+  # the final report.
+
+  trainLoss @0 :Float64;
+  evalLoss @1 :Float64;
+  bitsPerBase @2 :Float64;
+  # Over the whole held-out set, each base predicted once.
+  markovBitsPerBase @3 :Float64;
+  # Of the best fixed-order Markov model, same training bases; 0 when it was not computed.
+  markovOrder @4 :Int32;
+  evalBases @5 :Int64;
+  tokens @6 :Int64;
+  # Predicted by this process since it began on the job.
+  tokensPerSecond @7 :Float64;
+  flopsUtilization @8 :Float64;
+  # Share of the matrix rate measured by this process.
+  digest @9 :Common.Digest;
+  stateDigest @10 :Common.Digest;
+}
+
+struct JobFailed {
+  # worker -> coordinator, resent until Ack. The code decides what happens next: badInput is never retried, corrupt loads an
+  # older checkpoint, unavailable is tried again.
+
+  code @0 :UInt8;
+  # Common.ErrorCode
+  reason @1 :Text;
+}
+
+struct Stop {
+  # coordinator -> worker, resent until Stopped: leave the job.
+
+  checkpoint @0 :Bool;
+  # True (pause, Ctrl-C): save the newest committed step first; PartSaved comes before Stopped. False (cancel): at once.
+}
+
+struct Stopped {
+  # worker -> coordinator, resent until Ack: the job is left; header.step is the last committed step.
+}

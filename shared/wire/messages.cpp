@@ -1,0 +1,395 @@
+#include "shared/wire/messages.h"
+
+#include <capnp/message.h>
+#include <kj/debug.h>
+
+#include "schemas/message.capnp.h"
+#include "shared/wire/frame.h"
+
+// Kinds of messages: type, accessor suffix, union tag, name in logs. Order of Body.
+#define STRAND_MESSAGES(X)                           \
+  X(Hello, HELLO, "hello")                           \
+  X(Welcome, WELCOME, "welcome")                     \
+  X(Refused, REFUSED, "refused")                     \
+  X(Assign, ASSIGN, "assign")                        \
+  X(Heartbeat, HEARTBEAT, "heartbeat")               \
+  X(StepReport, STEP_REPORT, "step_report")          \
+  X(Ack, ACK, "ack")                                 \
+  X(PartSaved, PART_SAVED, "part_saved")             \
+  X(JobFinished, JOB_FINISHED, "job_finished")       \
+  X(JobFailed, JOB_FAILED, "job_failed")             \
+  X(Stop, STOP, "stop")                              \
+  X(Stopped, STOPPED, "stopped")                     \
+  X(OpenDataset, OPEN_DATASET, "open_dataset")       \
+  X(DatasetStatus, DATASET_STATUS, "dataset_status") \
+  X(FetchRows, FETCH_ROWS, "fetch_rows")             \
+  X(Rows, ROWS, "rows")                              \
+  X(DataRefused, DATA_REFUSED, "data_refused")       \
+  X(ClientRequest, CLIENT_REQUEST, "client_request") \
+  X(ClientReply, CLIENT_REPLY, "client_reply")
+
+namespace strand {
+namespace {
+
+// --- parts ----------------------------------------------------------------------------------------------------------
+
+capnp::Text::Reader text(const std::string& value) {
+  return {value.c_str(), value.size()};
+}
+std::string text(capnp::Text::Reader value) {
+  return {value.begin(), value.size()};
+}
+
+void write(schema::Digest::Builder to, const Digest128& from) {
+  to.setHigh(from.high);
+  to.setLow(from.low);
+}
+Digest128 read(schema::Digest::Reader from) {
+  return {from.getHigh(), from.getLow()};
+}
+
+void write(schema::Header::Builder to, const Header& from) {
+  to.setRequest(from.request);
+  to.setJob(from.job.value);
+  to.setGeneration(from.generation.value);
+  to.setSender(from.sender.value);
+  to.setIncarnation(from.incarnation.value);
+  to.setStep(from.step);
+}
+void read(schema::Header::Reader from, Header* to) {
+  to->request = from.getRequest();
+  to->job.value = from.getJob();
+  to->generation.value = from.getGeneration();
+  to->sender.value = from.getSender();
+  to->incarnation.value = from.getIncarnation();
+  to->step = from.getStep();
+}
+
+// Values outside an enum throw; open_frame turns that into kCorrupt.
+WorkerState read(schema::WorkerState from) {
+  KJ_REQUIRE(from <= schema::WorkerState::FAILED, "unknown worker state");
+  return static_cast<WorkerState>(from);
+}
+DatasetState read(schema::DatasetState from) {
+  KJ_REQUIRE(from <= schema::DatasetState::REFUSED, "unknown dataset state");
+  return static_cast<DatasetState>(from);
+}
+
+using SchemaFields = capnp::List<schema::FingerprintField>;
+void write(SchemaFields::Builder to, const std::vector<FingerprintField>& from) {
+  for (uint32_t i = 0; i < from.size(); ++i) {
+    to[i].setName(text(from[i].name));
+    to[i].setValue(text(from[i].value));
+  }
+}
+std::vector<FingerprintField> read(SchemaFields::Reader from) {
+  std::vector<FingerprintField> to;
+  to.reserve(from.size());
+  for (auto field : from) to.push_back({text(field.getName()), text(field.getValue())});
+  return to;
+}
+
+// --- worker <-> coordinator -----------------------------------------------------------------------------------------
+
+void write(schema::Hello::Builder to, const Hello& from) {
+  to.setHost(text(from.host));
+  to.setPid(from.pid);
+  to.setVersion(text(from.version));
+  to.setNumerics(text(from.numerics));
+  to.setMemoryBytes(from.memory_bytes);
+  to.setState(static_cast<schema::WorkerState>(from.state));
+}
+void read(schema::Hello::Reader from, Hello* to) {
+  to->host = text(from.getHost());
+  to->pid = from.getPid();
+  to->version = text(from.getVersion());
+  to->numerics = text(from.getNumerics());
+  to->memory_bytes = from.getMemoryBytes();
+  to->state = read(from.getState());
+}
+
+void write(schema::Welcome::Builder to, const Welcome& from) {
+  to.setLeaseMilliseconds(from.lease_milliseconds);
+}
+void read(schema::Welcome::Reader from, Welcome* to) {
+  to->lease_milliseconds = from.getLeaseMilliseconds();
+}
+
+void write(schema::Refused::Builder to, const Refused& from) {
+  to.setCode(from.code);
+  to.setReason(text(from.reason));
+}
+void read(schema::Refused::Reader from, Refused* to) {
+  to->code = from.getCode();
+  to->reason = text(from.getReason());
+}
+
+void write(schema::Assign::Builder to, const Assign& from) {
+  to.setJobToml(text(from.job_toml));
+  to.setRunDirectory(text(from.run_directory));
+  auto endpoints = to.initDataEndpoints(from.data_endpoints.size());
+  for (uint32_t i = 0; i < from.data_endpoints.size(); ++i) endpoints.set(i, text(from.data_endpoints[i]));
+  auto checkpoints = to.initCheckpoints(from.checkpoints.size());
+  for (uint32_t i = 0; i < from.checkpoints.size(); ++i) checkpoints.set(i, from.checkpoints[i]);
+  to.setDirectoryToken(text(from.directory_token));
+}
+void read(schema::Assign::Reader from, Assign* to) {
+  to->job_toml = text(from.getJobToml());
+  to->run_directory = text(from.getRunDirectory());
+  for (auto endpoint : from.getDataEndpoints()) to->data_endpoints.push_back(text(endpoint));
+  for (Step step : from.getCheckpoints()) to->checkpoints.push_back(step);
+  to->directory_token = text(from.getDirectoryToken());
+}
+
+void write(schema::Heartbeat::Builder to, const Heartbeat& from) {
+  to.setState(static_cast<schema::WorkerState>(from.state));
+}
+void read(schema::Heartbeat::Reader from, Heartbeat* to) {
+  to->state = read(from.getState());
+}
+
+void write(schema::StepReport::Builder to, const StepReport& from) {
+  to.setLoss(from.loss);
+  to.setGradientNorm(from.gradient_norm);
+  to.setLearningRate(from.learning_rate);
+  to.setTokens(from.tokens);
+  to.setStepNanoseconds(from.step_nanoseconds);
+  to.setDataWaitNanoseconds(from.data_wait_nanoseconds);
+  to.setCheckpointWaitNanoseconds(from.checkpoint_wait_nanoseconds);
+  to.setEvaluated(from.evaluated);
+  to.setEvalLoss(from.eval_loss);
+  to.setEvalBitsPerBase(from.eval_bits_per_base);
+}
+void read(schema::StepReport::Reader from, StepReport* to) {
+  to->loss = from.getLoss();
+  to->gradient_norm = from.getGradientNorm();
+  to->learning_rate = from.getLearningRate();
+  to->tokens = from.getTokens();
+  to->step_nanoseconds = from.getStepNanoseconds();
+  to->data_wait_nanoseconds = from.getDataWaitNanoseconds();
+  to->checkpoint_wait_nanoseconds = from.getCheckpointWaitNanoseconds();
+  to->evaluated = from.getEvaluated();
+  to->eval_loss = from.getEvalLoss();
+  to->eval_bits_per_base = from.getEvalBitsPerBase();
+}
+
+void write(schema::Ack::Builder, const Ack&) {}
+void read(schema::Ack::Reader, Ack*) {}
+
+void write(schema::PartSaved::Builder to, const PartSaved& from) {
+  to.setFile(text(from.file));
+  to.setBytes(from.bytes);
+  write(to.initChecksum(), from.checksum);
+  write(to.initDigest(), from.digest);
+  write(to.initStateDigest(), from.state_digest);
+  to.setNextRow(from.next_row);
+  write(to.initDataset(from.dataset.size()), from.dataset);
+}
+void read(schema::PartSaved::Reader from, PartSaved* to) {
+  to->file = text(from.getFile());
+  to->bytes = from.getBytes();
+  to->checksum = read(from.getChecksum());
+  to->digest = read(from.getDigest());
+  to->state_digest = read(from.getStateDigest());
+  to->next_row = from.getNextRow();
+  to->dataset = read(from.getDataset());
+}
+
+void write(schema::JobFinished::Builder to, const JobFinished& from) {
+  to.setTrainLoss(from.train_loss);
+  to.setEvalLoss(from.eval_loss);
+  to.setBitsPerBase(from.bits_per_base);
+  to.setMarkovBitsPerBase(from.markov_bits_per_base);
+  to.setMarkovOrder(from.markov_order);
+  to.setEvalBases(from.eval_bases);
+  to.setTokens(from.tokens);
+  to.setTokensPerSecond(from.tokens_per_second);
+  to.setFlopsUtilization(from.flops_utilization);
+  write(to.initDigest(), from.digest);
+  write(to.initStateDigest(), from.state_digest);
+}
+void read(schema::JobFinished::Reader from, JobFinished* to) {
+  to->train_loss = from.getTrainLoss();
+  to->eval_loss = from.getEvalLoss();
+  to->bits_per_base = from.getBitsPerBase();
+  to->markov_bits_per_base = from.getMarkovBitsPerBase();
+  to->markov_order = from.getMarkovOrder();
+  to->eval_bases = from.getEvalBases();
+  to->tokens = from.getTokens();
+  to->tokens_per_second = from.getTokensPerSecond();
+  to->flops_utilization = from.getFlopsUtilization();
+  to->digest = read(from.getDigest());
+  to->state_digest = read(from.getStateDigest());
+}
+
+void write(schema::JobFailed::Builder to, const JobFailed& from) {
+  to.setCode(from.code);
+  to.setReason(text(from.reason));
+}
+void read(schema::JobFailed::Reader from, JobFailed* to) {
+  to->code = from.getCode();
+  to->reason = text(from.getReason());
+}
+
+void write(schema::Stop::Builder to, const Stop& from) {
+  to.setCheckpoint(from.checkpoint);
+}
+void read(schema::Stop::Reader from, Stop* to) {
+  to->checkpoint = from.getCheckpoint();
+}
+
+void write(schema::Stopped::Builder, const Stopped&) {}
+void read(schema::Stopped::Reader, Stopped*) {}
+
+// --- data server ----------------------------------------------------------------------------------------------------
+
+void write(schema::OpenDataset::Builder to, const OpenDataset& from) {
+  to.setJobToml(text(from.job_toml));
+  write(to.initExpected(from.expected.size()), from.expected);
+}
+void read(schema::OpenDataset::Reader from, OpenDataset* to) {
+  to->job_toml = text(from.getJobToml());
+  to->expected = read(from.getExpected());
+}
+
+void write(schema::DatasetStatus::Builder to, const DatasetStatus& from) {
+  to.setState(static_cast<schema::DatasetState>(from.state));
+  to.setProgress(from.progress);
+  to.setCode(from.code);
+  to.setReason(text(from.reason));
+  write(to.initFingerprint(), from.fingerprint);
+  write(to.initFields(from.fields.size()), from.fields);
+  to.setSegments(from.segments);
+  to.setEvalRows(from.eval_rows);
+  to.setEvalBases(from.eval_bases);
+  to.setVocabulary(from.vocabulary);
+  to.setTokenBases({from.token_bases.data(), from.token_bases.size()});
+  to.setMarkovReady(from.markov_ready);
+  auto bits = to.initMarkovBits(from.markov_bits.size());
+  for (uint32_t i = 0; i < from.markov_bits.size(); ++i) bits.set(i, from.markov_bits[i]);
+}
+void read(schema::DatasetStatus::Reader from, DatasetStatus* to) {
+  to->state = read(from.getState());
+  to->progress = from.getProgress();
+  to->code = from.getCode();
+  to->reason = text(from.getReason());
+  to->fingerprint = read(from.getFingerprint());
+  to->fields = read(from.getFields());
+  to->segments = from.getSegments();
+  to->eval_rows = from.getEvalRows();
+  to->eval_bases = from.getEvalBases();
+  to->vocabulary = from.getVocabulary();
+  auto bases = from.getTokenBases();
+  to->token_bases.assign(bases.begin(), bases.end());
+  to->markov_ready = from.getMarkovReady();
+  for (double bits : from.getMarkovBits()) to->markov_bits.push_back(bits);
+}
+
+void write(schema::FetchRows::Builder to, const FetchRows& from) {
+  write(to.initFingerprint(), from.fingerprint);
+  to.setSeed(from.seed);
+  to.setHeldOut(from.held_out);
+  to.setFirstRow(from.first_row);
+  to.setRows(from.rows);
+}
+void read(schema::FetchRows::Reader from, FetchRows* to) {
+  to->fingerprint = read(from.getFingerprint());
+  to->seed = from.getSeed();
+  to->held_out = from.getHeldOut();
+  to->first_row = from.getFirstRow();
+  to->rows = from.getRows();
+}
+
+void write(schema::Rows::Builder to, const Rows& from) {
+  to.setFirstRow(from.first_row);
+  to.setRows(from.rows);
+  to.setSegment(from.segment);
+  to.setChecksum(from.checksum);
+}
+void read(schema::Rows::Reader from, Rows* to) {
+  to->first_row = from.getFirstRow();
+  to->rows = from.getRows();
+  to->segment = from.getSegment();
+  to->checksum = from.getChecksum();
+}
+
+void write(schema::DataRefused::Builder to, const DataRefused& from) {
+  to.setCode(from.code);
+  to.setReason(text(from.reason));
+}
+void read(schema::DataRefused::Reader from, DataRefused* to) {
+  to->code = from.getCode();
+  to->reason = text(from.getReason());
+}
+
+// --- client ---------------------------------------------------------------------------------------------------------
+
+void write(schema::ClientRequest::Builder to, const ClientRequest& from) {
+  to.setCommand(text(from.command));
+  to.setJson(text(from.json));
+}
+void read(schema::ClientRequest::Reader from, ClientRequest* to) {
+  to->command = text(from.getCommand());
+  to->json = text(from.getJson());
+}
+
+void write(schema::ClientReply::Builder to, const ClientReply& from) {
+  to.setCode(from.code);
+  to.setJson(text(from.json));
+}
+void read(schema::ClientReply::Reader from, ClientReply* to) {
+  to->code = from.getCode();
+  to->json = text(from.getJson());
+}
+
+// --- the union ------------------------------------------------------------------------------------------------------
+
+using SchemaBody = schema::Message::Body;
+
+#define STRAND_WRITE_BODY(Type, TAG, name)                    \
+  void write_body(SchemaBody::Builder to, const Type& from) { \
+    write(to.init##Type(), from);                             \
+  }
+STRAND_MESSAGES(STRAND_WRITE_BODY)
+#undef STRAND_WRITE_BODY
+
+void read_body(SchemaBody::Reader from, Body* to) {
+  switch (from.which()) {
+#define STRAND_READ_BODY(Type, TAG, name) \
+  case SchemaBody::TAG: return read(from.get##Type(), &to->emplace<Type>());
+    STRAND_MESSAGES(STRAND_READ_BODY)
+#undef STRAND_READ_BODY
+    case SchemaBody::NOTHING: KJ_FAIL_REQUIRE("a message without a body");
+  }
+  KJ_FAIL_REQUIRE("unknown kind of message", static_cast<uint16_t>(from.which()));
+}
+
+}  // namespace
+
+std::string encode_message(const WireMessage& message) {
+  capnp::MallocMessageBuilder builder;
+  auto root = builder.initRoot<schema::Message>();
+  write(root.initHeader(), message.header);
+  std::visit([&](const auto& body) { write_body(root.initBody(), body); }, message.body);
+  return seal_frame(FrameKind::kMessage, kWireVersion, builder);
+}
+
+Result<WireMessage> decode_message(const void* data, size_t bytes) {
+  WireMessage message;
+  STRAND_TRY(open_frame(data, bytes, FrameKind::kMessage, kWireVersion, nullptr, [&](capnp::MessageReader& reader) {
+    auto root = reader.getRoot<schema::Message>();
+    read(root.getHeader(), &message.header);
+    read_body(root.getBody(), &message.body);
+  }));
+  return message;
+}
+
+const char* message_name(const Body& body) {
+#define STRAND_NAME(Type, TAG, name) name,
+  static constexpr const char* kNames[] = {STRAND_MESSAGES(STRAND_NAME)};
+#undef STRAND_NAME
+  static_assert(std::size(kNames) == std::variant_size_v<Body>);
+  return kNames[body.index()];
+}
+
+}  // namespace strand
