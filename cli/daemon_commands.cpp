@@ -1,0 +1,55 @@
+#include "cli/commands.h"
+#include "coordinator/daemon.h"
+#include "dataserver/daemon.h"
+#include "shared/base/log.h"
+#include "shared/fs/file_system.h"
+#include "shared/net/transport.h"
+#include "worker/daemon.h"
+
+namespace strand {
+namespace {
+
+Result<int> as_exit_code(const Status& status) {
+  if (!status.ok()) return status.error();
+  return 0;
+}
+
+Status start_log(const std::string& role, const std::string& directory) {
+  if (directory.empty()) {
+    init_log(role, "", LogLevel::kInfo, LogLevel::kInfo);
+    return {};
+  }
+  STRAND_TRY(make_posix_file_system()->make_directories(directory + "/logs"));
+  init_log(role, concat(directory, "/logs/", role, ".log"), LogLevel::kInfo, LogLevel::kError);
+  return {};
+}
+
+void add_worker(CLI::App& app, Chosen* chosen) {
+  struct Options {
+    WorkerOptions worker;
+    std::string directory;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* command = add_command(app, "worker", "A worker: owns a device, trains what the coordinator assigns",
+                                  "strand worker --coordinator tcp://10.0.0.1:7000");
+  command->add_option("--coordinator", options->worker.coordinator, "the coordinator's endpoint")->required();
+  command->add_option("--id", options->worker.worker_id, "this worker's id for ever; default: drawn at random");
+  command->add_option("--threads", options->worker.threads, "compute threads; default: as the job says, else all cores");
+  command->add_option("--dir", options->directory, "where logs/worker.log goes; default: stderr");
+  command->callback([options, chosen] {
+    chosen->run = [options]() -> Result<int> {
+      STRAND_TRY(start_log("worker", options->directory));
+      options->worker.stop = &stop_on_signals();
+      options->worker.make_transport = [] { return make_zmq_transport(); };
+      return as_exit_code(run_worker(options->worker));
+    };
+  });
+}
+
+}  // namespace
+
+void add_daemon_commands(CLI::App& app, Chosen* chosen) {
+  add_worker(app, chosen);
+}
+
+}  // namespace strand

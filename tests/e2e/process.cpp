@@ -1,0 +1,145 @@
+#include "tests/e2e/process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <sstream>
+#include <thread>
+
+#include "shared/base/check.h"
+
+namespace strand::e2e {
+
+TemporaryFolder::TemporaryFolder() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "strand-e2e-XXXXXX").string();
+  STRAND_CHECK(mkdtemp(pattern.data()) != nullptr);
+  path_ = pattern;
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+void write_file(const std::string& path, const std::string& content) {
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  std::ofstream(path, std::ios::binary) << content;
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream out;
+  out << in.rdbuf();
+  return out.str();
+}
+
+Process::Process(const std::string& folder, const std::string& tag, std::vector<std::string> arguments)
+    : out_path_(folder + "/" + tag + ".out"), err_path_(folder + "/" + tag + ".err") {
+  std::vector<char*> argv;
+  static std::string program = STRAND_PROGRAM;
+  argv.push_back(program.data());
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  pid_ = fork();
+  STRAND_CHECK(pid_ >= 0);
+  if (pid_ == 0) {
+    setpgid(0, 0);
+    const int out = open(out_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    const int err = open(err_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    dup2(out, STDOUT_FILENO);
+    dup2(err, STDERR_FILENO);
+    if (chdir(folder.c_str()) != 0) _exit(126);
+    execv(program.c_str(), argv.data());
+    _exit(127);
+  }
+  setpgid(pid_, pid_);
+  group_ = pid_;
+}
+
+Process::Process(Process&& other) noexcept
+    : out_path_(std::move(other.out_path_)),
+      err_path_(std::move(other.err_path_)),
+      pid_(std::exchange(other.pid_, 0)),
+      group_(other.group_),
+      exit_code_(other.exit_code_) {}
+
+Process::~Process() {
+  if (pid_ == 0) return;
+  signal_group(SIGKILL);
+  wait(std::chrono::seconds(10));
+}
+
+bool Process::wait(std::chrono::milliseconds limit) {
+  const auto end = std::chrono::steady_clock::now() + limit;
+  while (pid_ != 0) {
+    int status = 0;
+    if (waitpid(pid_, &status, WNOHANG) == pid_) {
+      exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+      pid_ = 0;
+      break;
+    }
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+std::string Process::out() const {
+  return read_file(out_path_);
+}
+std::string Process::err() const {
+  return read_file(err_path_);
+}
+
+Json Process::json() const {
+  auto parsed = parse_json(out(), out_path_);
+  return parsed.ok() ? *parsed : Json();
+}
+
+void Process::signal(int number) {
+  if (pid_ != 0) kill(pid_, number);
+}
+
+void Process::signal_group(int number) {
+  kill(-group_, number);
+}
+
+pid_t Process::child(const std::string& role) const {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename().string();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    const auto pid = static_cast<pid_t>(std::stol(name));
+    if (pid == group_ || getpgid(pid) != group_) continue;
+    const std::string command = read_file(entry.path().string() + "/cmdline");  // arguments end with NUL
+    const size_t first = command.find('\0');
+    if (first != std::string::npos && command.compare(first + 1, role.size() + 1, role + '\0') == 0) return pid;
+  }
+  return 0;
+}
+
+Process run(const std::string& folder, const std::string& tag, std::vector<std::string> arguments) {
+  Process process(folder, tag, std::move(arguments));
+  process.wait(std::chrono::minutes(2));
+  return process;
+}
+
+std::string small_fasta(int bases, unsigned seed) {
+  // Each base mostly repeats what stood seven before it, so that a model has something to learn.
+  std::mt19937 random(seed);
+  std::string sequence;
+  for (int i = 0; i < bases; ++i) {
+    const bool copy = i >= 7 && random() % 3 != 0;
+    sequence += copy ? sequence[static_cast<size_t>(i - 7)] : "ACGT"[random() % 4];
+  }
+  std::string fasta = ">small a made-up genome\n";
+  for (size_t i = 0; i < sequence.size(); i += 70) fasta += sequence.substr(i, 70) + "\n";
+  return fasta;
+}
+
+}  // namespace strand::e2e

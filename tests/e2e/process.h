@@ -1,0 +1,60 @@
+// Real `strand` processes for the end-to-end tests: started in a process group of their own, found, killed, awaited.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "shared/formats/json.h"
+
+namespace strand::e2e {
+
+// A folder that goes away with the object.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+void write_file(const std::string& path, const std::string& content);
+std::string read_file(const std::string& path);
+
+class Process {
+ public:
+  // The program under test with these arguments; stdout and stderr go to files in `folder`. `tag` names them.
+  Process(const std::string& folder, const std::string& tag, std::vector<std::string> arguments);
+  ~Process();  // kills the group if still there
+  Process(Process&& other) noexcept;
+
+  // Waits at most this long; false when it still runs.
+  bool wait(std::chrono::milliseconds limit);
+  int exit_code() const { return exit_code_; }  // 128 + signal when killed
+  std::string out() const;
+  std::string err() const;
+  Json json() const;  // of stdout; null when it is none
+
+  void signal(int number);        // to the started process only
+  void signal_group(int number);  // to it and all its children
+  // The child of this role ("worker", ...), 0 when there is none.
+  pid_t child(const std::string& role) const;
+  bool running() const { return pid_ != 0; }
+
+ private:
+  std::string out_path_, err_path_;
+  pid_t pid_ = 0, group_ = 0;
+  int exit_code_ = -1;
+};
+
+// Runs to the end (two minutes at most).
+Process run(const std::string& folder, const std::string& tag, std::vector<std::string> arguments);
+
+// A genome with some structure to learn, always the same: `bases` letters in one record.
+std::string small_fasta(int bases, unsigned seed);
+
+}  // namespace strand::e2e
