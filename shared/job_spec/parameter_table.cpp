@@ -1,0 +1,113 @@
+#include "shared/job_spec/parameter_table.h"
+
+#include <cmath>
+#include <string>
+
+#include "shared/base/text.h"
+
+namespace strand {
+namespace {
+
+class TableBuilder {
+ public:
+  explicit TableBuilder(const TransformerConfig& config) : c_(config) {}
+
+  std::vector<ParameterInfo> build() {
+    const double d = static_cast<double>(c_.hidden);
+    matrix("embedding.weight", c_.vocabulary, c_.hidden, std_of(1 / std::sqrt(d)), DecayGroup::kEmbedding);
+    if (c_.positions == PositionKind::kLearned) {
+      matrix("position.weight", c_.max_sequence, c_.hidden, std_of(1 / std::sqrt(d)), DecayGroup::kEmbedding);
+    }
+    for (int64_t layer = 0; layer < c_.layers; ++layer) block(layer);
+    norm("final_norm");
+    if (!c_.tied) matrix("head.weight", c_.vocabulary, c_.hidden, std_of(1 / std::sqrt(d)), DecayGroup::kEmbedding);
+    return std::move(table_);
+  }
+
+ private:
+  // OLMo's init_fn "normal" (one std for all, as of v0.4) or "mitchell" (by fan-in and depth); omni-dna.md section 1.5.
+  double std_of(double mitchell) const { return c_.init_kind == InitKind::kNormal ? c_.init_std : mitchell; }
+
+  void block(int64_t layer) {
+    const std::string prefix = concat("blocks.", layer, ".");
+    const auto d = static_cast<double>(c_.hidden);
+    const auto m = static_cast<double>(c_.mlp_hidden);
+    const double depth = 2 * (static_cast<double>(layer) + 1);
+    const int64_t up_rows = c_.mlp == MlpKind::kSwiGlu ? 2 * c_.mlp_hidden : c_.mlp_hidden;
+    norm(prefix + "attention_norm");
+    linear(prefix + "attention.qkv", 3 * c_.hidden, c_.hidden, std_of(1 / std::sqrt(d)));
+    linear(prefix + "attention.out", c_.hidden, c_.hidden, std_of(1 / std::sqrt(d * depth)));
+    norm(prefix + "mlp_norm");
+    linear(prefix + "mlp.up", up_rows, c_.hidden, std_of(1 / std::sqrt(d)));
+    linear(prefix + "mlp.down", c_.hidden, c_.mlp_hidden, std_of(1 / std::sqrt(m * depth)));
+  }
+
+  void add(ParameterInfo info) {
+    info.elements = 1;
+    for (const int64_t extent : info.shape) info.elements *= extent;
+    info.first_element = table_.empty() ? 0 : table_.back().first_element + table_.back().elements;
+    table_.push_back(std::move(info));
+  }
+
+  void matrix(const std::string& name, int64_t rows, int64_t cols, double std, DecayGroup decay) {
+    add({name, {rows, cols}, InitRule::kTruncatedNormal, std, decay, 0, 0});
+  }
+
+  void vector(const std::string& name, int64_t size, InitRule init) {
+    add({name, {size}, init, 0, DecayGroup::kNormOrBias, 0, 0});
+  }
+
+  void linear(const std::string& name, int64_t out, int64_t in, double std) {
+    matrix(name + ".weight", out, in, std, DecayGroup::kMatrix);
+    if (c_.bias) vector(name + ".bias", out, InitRule::kZeros);
+  }
+
+  void norm(const std::string& name) {
+    if (c_.norm == NormKind::kLayerNoAffine) return;
+    vector(name + ".weight", c_.hidden, InitRule::kOnes);
+    if (c_.norm == NormKind::kLayer) vector(name + ".bias", c_.hidden, InitRule::kZeros);
+  }
+
+  const TransformerConfig& c_;
+  std::vector<ParameterInfo> table_;
+};
+
+}  // namespace
+
+std::vector<ParameterInfo> parameter_table(const TransformerConfig& config) {
+  return TableBuilder(config).build();
+}
+
+int64_t parameter_count(const TransformerConfig& config) {
+  const auto table = parameter_table(config);
+  return table.back().first_element + table.back().elements;
+}
+
+double flops_per_token(const TransformerConfig& config, int64_t sequence) {
+  double matrix = static_cast<double>(config.vocabulary * config.hidden);  // the output matrix, tied or not
+  for (const auto& parameter : parameter_table(config)) {
+    if (parameter.decay == DecayGroup::kMatrix) matrix += static_cast<double>(parameter.elements);
+  }
+  const double scores = 12.0 * static_cast<double>(config.layers * config.hidden * sequence);
+  return 6 * matrix + (config.causal ? scores / 2 : scores);
+}
+
+uint64_t memory_bytes(const JobSpec& spec) {
+  const TransformerConfig& c = spec.model.config;
+  const auto parameters = static_cast<uint64_t>(parameter_count(c));
+  const bool bf16 = spec.train.precision == Precision::kBf16;
+  // weights, two moments, the checkpoint's copy of all three; a gradient for each open level of the lane tree
+  uint64_t gradients = 1;
+  for (int64_t lanes = spec.train.lanes; lanes > 1; lanes /= 2) ++gradients;
+  uint64_t bytes = parameters * (12 + 12 + 4 * gradients + (bf16 ? 2 : 0));
+  // saved activations of one micro batch: per token and block the residual twice (fp32), norms, qkv, attention, MLP
+  const auto tokens = static_cast<uint64_t>(spec.train.micro_batch * spec.data.segment);
+  const auto d = static_cast<uint64_t>(c.hidden);
+  const auto m = static_cast<uint64_t>(c.mlp_hidden);
+  const uint64_t element = bf16 ? 2 : 4;
+  const uint64_t per_block = 8 * d + element * (6 * d + (c.mlp == MlpKind::kSwiGlu ? 3 : 2) * m);
+  bytes += tokens * (static_cast<uint64_t>(c.layers) * per_block + 16 * d);
+  return bytes;
+}
+
+}  // namespace strand
