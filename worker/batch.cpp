@@ -1,0 +1,63 @@
+#include "shared/base/clock.h"
+#include "worker/trainer_impl.h"
+
+namespace strand {
+
+Status PreparedBatch::fill(const Batch& batch, const TransformerConfig& config, uint64_t first_row, int64_t rows,
+                           int64_t segment) {
+  if (batch.first_row != first_row || batch.rows != rows || batch.segment != segment) {
+    return internal_error(concat("batch: asked for ", rows, " rows of ", segment, " tokens from row ", first_row,
+                                 ", got ", batch.rows, " of ", batch.segment, " from ", batch.first_row));
+  }
+  rows_ = rows;
+  segment_ = segment;
+  const auto tokens = static_cast<size_t>(rows * segment);
+  ids_.assign(tokens, 0);
+  targets_.assign(tokens, kIgnoredTarget);
+  lengths_.assign(static_cast<size_t>(rows), 0);
+  row_numbers_.assign(static_cast<size_t>(rows), 0);
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t length = batch.lengths[row], first = row * segment;
+    if (length > segment) return internal_error(concat("batch: row of ", length, " tokens in a segment of ", segment));
+    lengths_[static_cast<size_t>(row)] = static_cast<int32_t>(length);
+    row_numbers_[static_cast<size_t>(row)] = static_cast<int64_t>(first_row) + row;
+    for (int64_t i = 0; i < length; ++i) {
+      const int32_t id = batch.tokens[first + i];
+      if (id >= config.vocabulary) {
+        return bad_input(concat("row ", first_row + static_cast<uint64_t>(row), ": token ", id, " at position ", i,
+                                ", but the model's vocabulary has ", config.vocabulary,
+                                " ids; set model.vocabulary to the tokenizer's or more"));
+      }
+      ids_[static_cast<size_t>(first + i)] = id;
+      if (i > 0) targets_[static_cast<size_t>(first + i - 1)] = id;
+    }
+  }
+  return {};
+}
+
+MicroBatch PreparedBatch::view() const {
+  return {.rows = rows_,
+          .segment = segment_,
+          .ids = ids_.data(),
+          .targets = targets_.data(),
+          .row_numbers = row_numbers_.data(),
+          .lengths = lengths_.data()};
+}
+
+Result<MicroBatch> Trainer::Impl::take(BatchSource& source, uint64_t first_row, int64_t rows, int64_t* waited) {
+  const SystemClock clock;
+  const Time asked = clock.now();
+  auto got = source.training_rows(first_row, rows);
+  *waited += (clock.now() - asked).count();
+  if (!got.ok()) return got.error();
+  STRAND_TRY(batch.fill(*got, spec.model.config, first_row, rows, spec.data.segment));
+  return batch.view();
+}
+
+Result<MicroBatch> Trainer::Impl::take_held_out(BatchSource& source, uint64_t first_row, int64_t rows) {
+  STRAND_ASSIGN(const Batch got, source.held_out_rows(first_row, rows));
+  STRAND_TRY(batch.fill(got, spec.model.config, first_row, rows, spec.data.segment));
+  return batch.view();
+}
+
+}  // namespace strand

@@ -1,0 +1,60 @@
+// Where each parameter of the transformer lies in the flat arrays of weights and gradients.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ops/core/matrix.h"
+#include "shared/job_spec/parameter_table.h"
+
+namespace strand {
+
+// One tensor; absent (no bias, no affine) when offset < 0. A vector has one row.
+struct TensorSlot {
+  int64_t offset = -1;
+  int64_t rows = 0, cols = 0;
+  bool present() const { return offset >= 0; }
+};
+
+struct AffineSlots {
+  TensorSlot weight, bias;
+};
+
+struct BlockSlots {
+  AffineSlots attention_norm, qkv, out, mlp_norm, up, down;
+};
+
+struct ModelLayout {
+  TensorSlot embedding, position;
+  std::vector<BlockSlots> blocks;
+  AffineSlots final_norm;
+  TensorSlot head;           // the embedding's memory when tied
+  TensorSlot head_gradient;  // tied: a buffer of its own behind the parameters (DESIGN section 5, Tied embeddings)
+  int64_t parameters = 0;    // elements of the parameter table
+  int64_t gradients = 0;     // elements of a gradient buffer: parameters, and V x d more when tied
+};
+
+// Looks every tensor up by name and checks its shape; a table of another model is a defect of ours.
+ModelLayout model_layout(const TransformerConfig& config, const std::vector<ParameterInfo>& table);
+
+// The weights one step computes with: fp32, or matrices rounded to bf16 with norms and biases in fp32.
+struct Weights {
+  const float* f32 = nullptr;
+  const BFloat16* bf16 = nullptr;  // null: fp32 throughout
+
+  ConstMatrix matrix(const TensorSlot& slot) const {
+    if (bf16 != nullptr) return {bf16 + slot.offset, DType::kBF16, slot.rows, slot.cols};
+    return {f32 + slot.offset, DType::kF32, slot.rows, slot.cols};
+  }
+  const float* vector(const TensorSlot& slot) const { return slot.present() ? f32 + slot.offset : nullptr; }
+};
+
+// A gradient buffer of ModelLayout::gradients floats, which backward adds to.
+struct Gradients {
+  float* f32 = nullptr;
+
+  Matrix matrix(const TensorSlot& slot) const { return {f32 + slot.offset, DType::kF32, slot.rows, slot.cols}; }
+  float* vector(const TensorSlot& slot) const { return slot.present() ? f32 + slot.offset : nullptr; }
+};
+
+}  // namespace strand

@@ -1,0 +1,77 @@
+// One configured transformer with an explicit forward and backward: embedding, blocks, final norm, output matrix, loss.
+// Holds activations of one micro batch and no parameters. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "ops/core/context.h"
+#include "ops/cross_entropy/cross_entropy.h"
+#include "shared/job_spec/job_spec.h"
+#include "shared/job_spec/parameter_table.h"
+#include "worker/model/block.h"
+#include "worker/model/layout.h"
+
+namespace strand {
+
+struct TransformerOptions {
+  DType dtype = DType::kF32;  // of matrix inputs and stored activations
+  int64_t rows = 1;           // largest micro batch
+  int64_t segment = 1;        // tokens a row
+  uint64_t seed = 0;          // of dropout
+  // Rows of logits that exist at a time; 0: by shape, so that they take at most 16 MiB (one chunk for a small
+  // vocabulary).
+  int64_t head_rows = 0;
+};
+
+enum class Mode { kTrain, kEvaluate };
+
+// Gradients and loss are sums over target tokens, divided by nobody here.
+class Transformer {
+ public:
+  Transformer(const TransformerConfig& config, const std::vector<ParameterInfo>& table,
+              const TransformerOptions& options);
+
+  // Through all blocks and the final norm. Dropout only when training.
+  void forward(const OpContext& context, const Weights& weights, const MicroBatch& batch, Mode mode);
+  // After forward: loss of the batch. With a gradient buffer also starts the backward pass, adding to the gradients of
+  // the output matrix and of the final norm.
+  CrossEntropySum loss(const OpContext& context, const Weights& weights, const MicroBatch& batch,
+                       const Gradients* gradients);
+  // After loss with the same gradients: adds to the gradients of blocks and embeddings.
+  void backward(const OpContext& context, const Weights& weights, const MicroBatch& batch, const Gradients& gradients);
+  // After forward: logits fp32 [tokens, V] of the batch, for comparison with other programs.
+  void logits(const OpContext& context, const Weights& weights, const MicroBatch& batch, Matrix out);
+
+  // Tied: adds the output use's gradient to the input use's, once, when all lanes are summed. Else nothing.
+  void fold_tied(const OpContext& context, const Gradients& gradients) const;
+
+  const ModelLayout& layout() const { return layout_; }
+
+ private:
+  BlockContext block_context(const OpContext& context, const Weights& weights, const MicroBatch& batch,
+                             int64_t layer) const;
+  void embed(const OpContext& context, const Weights& weights, const MicroBatch& batch, Matrix x);
+  void embed_backward(const OpContext& context, const MicroBatch& batch, const Gradients& gradients);
+  void embedding_dropout(const OpContext& context, const MicroBatch& batch, Matrix x) const;
+
+  TransformerConfig config_;
+  TransformerOptions options_;
+  ModelLayout layout_;
+  double dropout_ = 0;          // of the forward at hand
+  std::vector<Buffer> stream_;  // fp32 [T, d]: the input of each block, and the last block's output
+  std::vector<BlockActivations> blocks_;
+  BlockScratch scratch_;
+  NormStatistics final_statistics_;
+  Buffer final_normed_, d_final_normed_;  // a [T, d]
+  Buffer d_stream_;                       // fp32 [T, d]
+  Buffer logits_, d_logits_;              // fp32 [head_rows, V]; the second bf16, only in bf16 mode
+  Buffer positions_;                      // fp32 [T, d], learned positions only
+  std::vector<int32_t> position_ids_;
+};
+
+// Rows of logits at a time for a vocabulary: a pure function of the shape.
+int64_t head_chunk_rows(int64_t vocabulary, int64_t tokens);
+
+}  // namespace strand
