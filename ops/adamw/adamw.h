@@ -11,13 +11,14 @@
 namespace strand {
 
 struct AdamWArgs {
-  float learning_rate = 0;
-  float beta1 = 0.9f;
-  float beta2 = 0.95f;
-  float epsilon = 1e-8f;
-  float weight_decay = 0;
-  int64_t step = 1;            // t, from 1
-  double gradient_scale = 1;   // multiplies every gradient first: clip coefficient / number of targets
+  // Doubles, as Python's numbers: 1 - beta must not inherit the rounding of a float beta.
+  double learning_rate = 0;
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double epsilon = 1e-8;
+  double weight_decay = 0;
+  int64_t step = 1;           // t, from 1
+  double gradient_scale = 1;  // multiplies every gradient first: clip coefficient / number of targets
 };
 
 // n elements; parameters, moments and gradients fp32. rounded (may be null): the new parameters as bf16.

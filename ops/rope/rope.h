@@ -10,8 +10,13 @@
 namespace strand {
 
 // Rotates x ([tokens, heads * head_size], fp32 or bf16) in place. Position of row t is t % sequence. head_size even.
-// `inverse` rotates by the negative angle: the backward pass. Angles, sines and products in fp32 or better.
+// `inverse` rotates by the negative angle: the backward pass. Angles are the fp32 product of the position and of
+// rope_frequency, as the published implementations compute them (so published weights see the angles they were trained
+// with); sines and products in fp32 or better.
 void rope(const OpContext& context, Matrix x, int64_t sequence, int64_t heads, int64_t head_size, float theta,
           bool inverse);
+
+// theta^(-2 i / head_size), rounded to fp32: the angle of pair i at position 1.
+float rope_frequency(float theta, int64_t i, int64_t head_size);
 
 }  // namespace strand
