@@ -34,7 +34,8 @@ void add_worker(CLI::App& app, Chosen* chosen) {
                                   "strand worker --coordinator tcp://10.0.0.1:7000");
   command->add_option("--coordinator", options->worker.coordinator, "the coordinator's endpoint")->required();
   command->add_option("--id", options->worker.worker_id, "this worker's id for ever; default: drawn at random");
-  command->add_option("--threads", options->worker.threads, "compute threads; default: as the job says, else all cores");
+  command->add_option("--threads", options->worker.threads,
+                      "compute threads; default: as the job says, else all cores");
   command->add_option("--dir", options->directory, "where logs/worker.log goes; default: stderr");
   command->callback([options, chosen] {
     chosen->run = [options]() -> Result<int> {

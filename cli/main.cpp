@@ -74,4 +74,6 @@ static int run_main(int argc, char** argv) {
 
 }  // namespace strand
 
-int main(int argc, char** argv) { return strand::run_main(argc, argv); }
+int main(int argc, char** argv) {
+  return strand::run_main(argc, argv);
+}

@@ -51,6 +51,11 @@ std::string text(const Json& json, const char* key) {
   return found != json.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
+int exit_code_of(const Json& show) {
+  const auto code = show.find("exit_code");
+  return code != show.end() && code->is_number_integer() ? code->get<int>() : 1;
+}
+
 Progress progress_of(const Json& show, int64_t steps) {
   Progress progress;
   progress.done = static_cast<int64_t>(number(show, "step"));
@@ -153,8 +158,11 @@ class Run {
       return 3;
     }
     std::fprintf(stderr, "strand: %s\n", text(show, "reason").c_str());
-    const auto code = show.find("exit_code");
-    return code != show.end() && code->is_number_integer() ? code->get<int>() : 1;
+    // A job refused for its input before it ever trained leaves nothing behind.
+    if (!directory_.existing && number(show, "step") == 0 && exit_code_of(show) == 2) {
+      STRAND_TRY(make_posix_file_system()->remove_tree(directory_.path));
+    }
+    return exit_code_of(show);
   }
 
   const RunOptions& options_;
