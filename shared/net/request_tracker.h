@@ -1,4 +1,5 @@
-// Which requests are waiting for an answer: deadlines, resending with the same number, duplicates. Pure: time is an argument.
+// Which requests are waiting for an answer: deadlines, resending with the same number, duplicates. Pure: time is an
+// argument.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@ namespace strand {
 struct RetryPolicy {
   Duration first_retry = std::chrono::milliseconds(200);  // doubled on every retry, up to max_retry
   Duration max_retry = std::chrono::seconds(2);
-  Duration deadline = std::chrono::seconds(60);           // from begin(); zero or less: never expires
+  Duration deadline = std::chrono::seconds(60);  // from begin(); zero or less: never expires
 };
 
 class RequestTracker {

@@ -59,10 +59,10 @@ class Transport {
   virtual Result<std::optional<Incoming>> receive(Duration wait) = 0;
 };
 
-struct CurveKeys {            // Z85 text, 40 characters each; see shared/security
+struct CurveKeys {  // Z85 text, 40 characters each; see shared/security
   std::string public_key, secret_key;
-  std::string server_public_key;            // for connecting
-  std::vector<std::string> allowed_clients; // for binding
+  std::string server_public_key;             // for connecting
+  std::vector<std::string> allowed_clients;  // for binding
 };
 // keys empty: plain, only ipc and loopback may be bound.
 std::unique_ptr<Transport> make_zmq_transport(std::optional<CurveKeys> keys = std::nullopt);
