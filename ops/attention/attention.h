@@ -13,16 +13,16 @@ struct AttentionShape {
   int64_t batch = 0;
   int64_t sequence = 0;
   int64_t heads = 0;
-  int64_t head_size = 0;   // any, also odd
+  int64_t head_size = 0;  // any, also odd
   bool causal = true;
-  float scale = 0;         // usually 1 / sqrt(head_size)
+  float scale = 0;  // usually 1 / sqrt(head_size)
   // [batch]: keys at positions >= lengths[b] are masked; null = all real. Output rows of queries with no visible
   // key are zero, and so are their gradients.
   const int32_t* lengths = nullptr;
 };
 
-// q, k, v, out: [batch * sequence, heads * head_size], fp32 or bf16 (all the same dtype). softmax and accumulation fp32.
-// lse: fp32 [batch * heads * sequence], log-sum-exp of each query's scaled scores, kept for the backward pass
+// q, k, v, out: [batch * sequence, heads * head_size], fp32 or bf16 (all the same dtype). softmax and accumulation
+// fp32. lse: fp32 [batch * heads * sequence], log-sum-exp of each query's scaled scores, kept for the backward pass
 // (-infinity where no key is visible).
 void attention_forward(const OpContext& context, const AttentionShape& shape, ConstMatrix q, ConstMatrix k,
                        ConstMatrix v, Matrix out, float* lse);

@@ -7,12 +7,12 @@
 namespace strand {
 
 struct MatmulArgs {
-  ConstMatrix a;             // [m, k], or [k, m] when transpose_a
-  ConstMatrix b;             // [k, n], or [n, k] when transpose_b
-  Matrix c;                  // [m, n]
+  ConstMatrix a;  // [m, k], or [k, m] when transpose_a
+  ConstMatrix b;  // [k, n], or [n, k] when transpose_b
+  Matrix c;       // [m, n]
   bool transpose_a = false;
   bool transpose_b = false;
-  bool accumulate = false;   // C += ... ; C must be fp32
+  bool accumulate = false;      // C += ... ; C must be fp32
   const float* bias = nullptr;  // [n], added to every row; not with accumulate
 };
 
