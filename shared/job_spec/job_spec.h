@@ -17,8 +17,8 @@ enum class InitKind { kNormal, kMitchell };  // truncated at 3 sigma (omni-dna.m
 struct TransformerConfig {
   int64_t layers = 8;
   int64_t hidden = 256;
-  int64_t heads = 8;            // head size = hidden / heads
-  int64_t mlp_hidden = 1024;    // inner width (SwiGLU: of each half)
+  int64_t heads = 8;          // head size = hidden / heads
+  int64_t mlp_hidden = 1024;  // inner width (SwiGLU: of each half)
   int64_t vocabulary = 4096;
   int64_t max_sequence = 250;
   NormKind norm = NormKind::kRms;
@@ -27,10 +27,11 @@ struct TransformerConfig {
   float rope_theta = 10000.0f;
   MlpKind mlp = MlpKind::kSwiGlu;
   bool causal = true;
-  bool bias = false;            // of all linear layers
-  bool tied = true;             // output matrix = token embedding
+  bool attention = true;  // false: blocks have their MLP only, an ablation
+  bool bias = false;      // of all linear layers
+  bool tied = true;       // output matrix = token embedding
   float embedding_scale = 1.0f;
-  double dropout = 0;           // embedding and residual branches
+  double dropout = 0;  // embedding and residual branches
   InitKind init_kind = InitKind::kNormal;
   double init_std = 0.02;
 
@@ -46,17 +47,17 @@ struct ModelSpec {
 enum class TokenizerKind { kNucleotide, kKmer, kBpe, kFile };
 struct TokenizerSpec {
   TokenizerKind kind = TokenizerKind::kNucleotide;
-  int64_t vocabulary = 4096;    // BPE only: how many ids to train
-  int64_t k = 6;                // k-mer only
-  std::string file;             // kFile: path of a tokenizer.json
+  int64_t vocabulary = 4096;  // BPE only: how many ids to train
+  int64_t k = 6;              // k-mer only
+  std::string file;           // kFile: path of a tokenizer.json
 };
 
 struct HoldoutInterval {
-  std::string record;           // name of the FASTA record
-  int64_t begin = 0, end = 0;   // 0-based, half-open
+  std::string record;          // name of the FASTA record
+  int64_t begin = 0, end = 0;  // 0-based, half-open
 };
-struct HoldoutSpec {            // exactly one way
-  double fraction = 0;          // the last part of every record
+struct HoldoutSpec {    // exactly one way
+  double fraction = 0;  // the last part of every record
   std::vector<std::string> records;
   std::vector<std::string> files;
   std::vector<HoldoutInterval> intervals;
@@ -64,10 +65,11 @@ struct HoldoutSpec {            // exactly one way
 };
 
 struct DataSpec {
-  std::vector<std::string> files;  // as written; relative paths are relative to the job file's folder (made absolute by parse)
-  int64_t segment = 250;           // row length in tokens
-  int64_t segment_bases = 0;       // stored window in bases; 0 = segment (nucleotide), k * segment (k-mer), BPE: see DESIGN
-  int64_t stride = 0;              // in bases; 0 = segment_bases
+  std::vector<std::string>
+      files;              // as written; relative paths are relative to the job file's folder (made absolute by parse)
+  int64_t segment = 250;  // row length in tokens
+  int64_t segment_bases = 0;  // stored window in bases; 0 = segment (nucleotide), k * segment (k-mer), BPE: see DESIGN
+  int64_t stride = 0;         // in bases; 0 = segment_bases
   bool reverse_complement = true;
   HoldoutSpec holdout;
 };
@@ -77,7 +79,7 @@ enum class ScheduleKind { kConstant, kLinear, kCosine, kInverseSqrt };
 
 struct TrainSpec {
   int64_t steps = 1000;
-  int64_t lanes = 4;                    // power of two
+  int64_t lanes = 4;  // power of two
   int64_t micro_batch = 16;
   int64_t micro_batches_per_lane = 1;
   Precision precision = Precision::kAuto;  // auto: bf16 with AMX or GPU, else fp32
@@ -85,13 +87,13 @@ struct TrainSpec {
   bool deterministic = true;
   double learning_rate = 6e-4;
   ScheduleKind schedule = ScheduleKind::kCosine;
-  int64_t warmup = 100;                 // steps
-  double final_fraction = 0.1;          // learning rate at the end / peak (cosine, linear)
+  int64_t warmup = 100;         // steps
+  double final_fraction = 0.1;  // learning rate at the end / peak (cosine, linear)
   double weight_decay = 0.1;
-  bool decay_norm_and_bias = false;     // decay groups
+  bool decay_norm_and_bias = false;  // decay groups
   bool decay_embeddings = true;
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;
-  double clip = 1.0;                    // global L2 norm; 0 = off
+  double clip = 1.0;  // global L2 norm; 0 = off
 
   int64_t rows_per_step() const { return lanes * micro_batches_per_lane * micro_batch; }  // G
 };
@@ -100,26 +102,26 @@ struct ParallelSpec {
   int64_t replicas = 1, min_replicas = 1, stages = 1, chunks = 1;
   std::string schedule = "1f1b";
   std::string consistency = "bsp";
-  int64_t threads = 0;                  // 0 = all cores
-  std::string device = "auto";          // auto | cpu | cuda
+  int64_t threads = 0;          // 0 = all cores
+  std::string device = "auto";  // auto | cpu | cuda
   bool backup = true;
 };
 
 struct CheckpointSpec {
-  int64_t every = 200;                  // steps; the last step is always kept. 0 = only the last
+  int64_t every = 200;  // steps; the last step is always kept. 0 = only the last
   int64_t keep = 3;
 };
 
 struct EvaluateSpec {
-  int64_t every = 200;                  // steps; 0 = only at the end
-  int64_t batches = 50;                 // micro batches of the held-out set for the periodic evaluation; the final one takes all
+  int64_t every = 200;   // steps; 0 = only at the end
+  int64_t batches = 50;  // micro batches of the held-out set for the periodic evaluation; the final one takes all
 };
 
 struct JobSection {
   std::string name;
   std::string kind = "pretrain";
-  int64_t priority = 0;                 // larger first
-  int64_t retries = 3;                  // restarts without progress before giving up
+  int64_t priority = 0;  // larger first
+  int64_t retries = 3;   // restarts without progress before giving up
 };
 
 struct JobSpec {

@@ -1,0 +1,161 @@
+#include "shared/job_spec/validate.h"
+
+#include "shared/base/text.h"
+
+namespace strand {
+namespace {
+
+using Report = std::function<void(const std::string&, const std::string&)>;
+
+void at_least(const Report& report, const std::string& key, int64_t value, int64_t least) {
+  if (value < least) report(key, concat("must be at least ", least, ", found ", value));
+}
+
+void within(const Report& report, const std::string& key, double value, double low, double high_excluded) {
+  if (value < low || value >= high_excluded) {
+    report(key, concat("must be in [", low, ", ", high_excluded, "), found ", value));
+  }
+}
+
+void validate_model(const JobSpec& spec, const Report& report) {
+  const TransformerConfig& c = spec.model.config;
+  at_least(report, "model.layers", c.layers, 1);
+  at_least(report, "model.hidden", c.hidden, 1);
+  at_least(report, "model.heads", c.heads, 1);
+  at_least(report, "model.mlp_hidden", c.mlp_hidden, 1);
+  at_least(report, "model.vocabulary", c.vocabulary, 2);
+  at_least(report, "model.max_sequence", c.max_sequence, 2);
+  if (c.vocabulary > 65536) report("model.vocabulary", "must be at most 65536: tokens travel as 16 bits");
+  if (c.layers > 10000 || c.hidden > (1 << 20) || c.mlp_hidden > (1 << 22) || c.max_sequence > (1 << 24)) {
+    report("model.layers", "a size is beyond anything that can be built (layers, hidden, mlp_hidden or max_sequence)");
+  }
+  if (c.heads > 0 && c.hidden > 0 && c.hidden % c.heads != 0) {
+    report("model.heads", concat("must divide hidden: ", c.heads, " heads do not divide ", c.hidden,
+                                 "; choose heads so that hidden / heads is whole"));
+  } else if (c.heads > 0 && c.positions == PositionKind::kRope && c.head_size() % 2 != 0) {
+    report("model.heads", concat("rotary positions need an even head size, found ", c.hidden, " / ", c.heads, " = ",
+                                 c.head_size(), "; change heads, or positions = \"learned\""));
+  }
+  if (!(c.norm_eps > 0)) report("model.norm_eps", "must be above 0");
+  if (!(c.rope_theta > 0)) report("model.rope_theta", "must be above 0");
+  if (!(c.init_std > 0)) report("model.init_std", "must be above 0");
+  within(report, "model.dropout", c.dropout, 0, 1);
+  if (!c.causal) report("model.causal", "this version trains causal models only; leave it out or set true");
+  if (spec.model.init != "random") {
+    report("model.init", "this version starts from random weights only; leave it out or set \"random\"");
+  }
+}
+
+void validate_data(const JobSpec& spec, const Report& report) {
+  const DataSpec& d = spec.data;
+  if (d.files.empty()) report("data.files", "name at least one FASTA file: files = [\"genome.fna.gz\"]");
+  at_least(report, "data.segment", d.segment, 2);
+  at_least(report, "data.segment_bases", d.segment_bases, 0);
+  at_least(report, "data.stride", d.stride, 0);
+  if (d.segment > 65535) report("data.segment", "must be at most 65535 tokens");
+  if (d.segment > spec.model.config.max_sequence) {
+    report("data.segment", concat("rows of ", d.segment, " tokens do not fit model.max_sequence = ",
+                                  spec.model.config.max_sequence, "; shorten segment or raise max_sequence"));
+  }
+  const HoldoutSpec& h = d.holdout;
+  const int ways = (h.fraction != 0) + !h.records.empty() + !h.files.empty() + !h.intervals.empty();
+  if (ways > 1) report("data.holdout", "give exactly one of fraction, records, files, intervals");
+  within(report, "data.holdout.fraction", h.fraction, 0, 1);
+  const TokenizerSpec& t = spec.tokenizer;
+  const int64_t vocabulary = spec.model.config.vocabulary;
+  int64_t ids = 0;
+  if (t.kind == TokenizerKind::kNucleotide) ids = 16;
+  if (t.kind == TokenizerKind::kBpe) ids = t.vocabulary;
+  if (t.kind == TokenizerKind::kKmer) {
+    if (t.k < 1 || t.k > 7) {
+      report("tokenizer.k", concat("must be from 1 to 7, found ", t.k));
+    } else {
+      ids = (int64_t{1} << (2 * t.k)) + 5;
+    }
+  }
+  if (t.kind == TokenizerKind::kBpe) at_least(report, "tokenizer.vocabulary", t.vocabulary, 10);
+  if (t.kind == TokenizerKind::kFile && t.file.empty()) {
+    report("tokenizer.file", "name the tokenizer.json that kind = \"file\" reads");
+  }
+  if (ids > vocabulary) {
+    report("model.vocabulary", concat("the tokenizer has ", ids, " ids, the model only ", vocabulary,
+                                      "; set model.vocabulary to at least ", ids));
+  }
+}
+
+void validate_train(const JobSpec& spec, const Report& report) {
+  const TrainSpec& t = spec.train;
+  at_least(report, "train.steps", t.steps, 1);
+  at_least(report, "train.lanes", t.lanes, 1);
+  at_least(report, "train.micro_batch", t.micro_batch, 1);
+  at_least(report, "train.micro_batches_per_lane", t.micro_batches_per_lane, 1);
+  if (t.lanes > 0 && (t.lanes & (t.lanes - 1)) != 0) {
+    report("train.lanes", concat("must be a power of two (lanes are the leaves of a binary tree), found ", t.lanes));
+  }
+  if (t.lanes > 65536 || t.micro_batch > (1 << 24) || t.micro_batches_per_lane > (1 << 20)) {
+    report("train.micro_batch", "lanes, micro_batch or micro_batches_per_lane is beyond anything that can be built");
+  }
+  at_least(report, "train.warmup", t.warmup, 0);
+  if (t.warmup > t.steps)
+    report("train.warmup", concat("is longer than the training: ", t.warmup, " of ", t.steps, " steps"));
+  if (!(t.learning_rate > 0)) report("train.learning_rate", concat("must be above 0, found ", t.learning_rate));
+  if (t.final_fraction < 0 || t.final_fraction > 1) report("train.final_fraction", "must be in [0, 1]");
+  if (t.weight_decay < 0) report("train.weight_decay", "must not be negative");
+  within(report, "train.beta1", t.beta1, 0, 1);
+  within(report, "train.beta2", t.beta2, 0, 1);
+  if (!(t.epsilon > 0)) report("train.epsilon", "must be above 0");
+  if (t.clip < 0) report("train.clip", "must not be negative; 0 turns clipping off");
+}
+
+void validate_rest(const JobSpec& spec, const Report& report) {
+  if (spec.job.name.empty()) {
+    report("job.name", "give the job a name: it names the run directory");
+  } else if (spec.job.name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") !=
+                 std::string::npos ||
+             spec.job.name[0] == '.') {
+    report("job.name",
+           "may hold letters, digits, '-', '_' and '.', and not begin with '.': it names the run directory");
+  }
+  if (spec.job.kind != "pretrain") {
+    report("job.kind", concat("this version builds kind = \"pretrain\" only, found \"", spec.job.kind, "\""));
+  }
+  at_least(report, "job.retries", spec.job.retries, 0);
+  const ParallelSpec& p = spec.parallel;
+  at_least(report, "parallel.replicas", p.replicas, 1);
+  at_least(report, "parallel.min_replicas", p.min_replicas, 1);
+  if (p.replicas > spec.train.lanes) {
+    report("parallel.replicas", concat("at most as many as lanes: ", p.replicas, " over ", spec.train.lanes));
+  }
+  if (p.min_replicas > p.replicas) report("parallel.min_replicas", "is above replicas");
+  const auto one_only = [&](const char* key, int64_t value) {
+    if (value != 1) report(key, concat("this version trains on one worker: must be 1, found ", value));
+  };
+  one_only("parallel.replicas", p.replicas);
+  one_only("parallel.stages", p.stages);
+  one_only("parallel.chunks", p.chunks);
+  if (p.schedule != "1f1b" && p.schedule != "gpipe") {
+    report("parallel.schedule", concat("expected \"1f1b\" or \"gpipe\", found \"", p.schedule, "\""));
+  }
+  if (p.consistency != "bsp") {
+    report("parallel.consistency", concat("this version has \"bsp\" only, found \"", p.consistency, "\""));
+  }
+  if (p.device != "auto" && p.device != "cpu") {
+    report("parallel.device", concat("this version computes on \"cpu\" (or \"auto\"), found \"", p.device, "\""));
+  }
+  if (p.threads < 0 || p.threads > 1024) report("parallel.threads", "must be from 0 (all cores) to 1024");
+  at_least(report, "checkpoint.every", spec.checkpoint.every, 0);
+  at_least(report, "checkpoint.keep", spec.checkpoint.keep, 1);
+  at_least(report, "evaluate.every", spec.evaluate.every, 0);
+  at_least(report, "evaluate.batches", spec.evaluate.batches, 1);
+}
+
+}  // namespace
+
+void validate_job(const JobSpec& spec, const Report& report) {
+  validate_rest(spec, report);
+  validate_model(spec, report);
+  validate_data(spec, report);
+  validate_train(spec, report);
+}
+
+}  // namespace strand
