@@ -1,0 +1,207 @@
+// What clients are shown. client_protocol.md describes the keys.
+#include <algorithm>
+
+#include "coordinator/coordinator.h"
+#include "shared/base/text.h"
+
+namespace strand {
+namespace {
+
+Json seconds_or_null(int64_t wall) {
+  return wall == 0 ? Json() : Json(static_cast<double>(wall) * 1e-9);
+}
+Json positive_or_null(double value) {
+  return value > 0 ? Json(value) : Json();
+}
+
+const char* worker_state_name(WorkerState state) {
+  constexpr const char* kNames[] = {"idle", "loading", "training", "evaluating", "stopping", "failed"};
+  const auto index = static_cast<size_t>(state);
+  return index < std::size(kNames) ? kNames[index] : "unknown";
+}
+
+Json step_json(Step step, const StepReport& r) {
+  Json json = {{"step", step},
+               {"loss", r.loss},
+               {"gradient_norm", r.gradient_norm},
+               {"learning_rate", r.learning_rate},
+               {"tokens", r.tokens},
+               {"step_seconds", static_cast<double>(r.step_nanoseconds) * 1e-9},
+               {"data_wait_seconds", static_cast<double>(r.data_wait_nanoseconds) * 1e-9},
+               {"checkpoint_wait_seconds", static_cast<double>(r.checkpoint_wait_nanoseconds) * 1e-9}};
+  return json;
+}
+
+Json worker_json(const WorkerEntry& worker) {
+  return {{"worker", worker.id.value},
+          {"host", worker.hello.host},
+          {"pid", worker.hello.pid},
+          {"state", worker_state_name(worker.state)},
+          {"version", worker.hello.version},
+          {"numerics", worker.hello.numerics},
+          {"step", worker.step}};
+}
+
+Json checkpoints_json(const CheckpointCatalog& catalog, const std::string& run_directory) {
+  Json list = Json::array();
+  for (auto it = catalog.entries().rbegin(); it != catalog.entries().rend(); ++it) {
+    const CheckpointEntry& entry = it->second;
+    const bool readable = entry.generation.value != 0;
+    list.push_back({{"step", entry.step},
+                    {"state", checkpoint_state_name(entry.state)},
+                    {"path", concat(run_directory, "/checkpoints/step-", entry.step)},
+                    {"bytes", entry.bytes},
+                    {"parts", entry.files.size()},
+                    {"generation", entry.generation.value},
+                    {"digest", readable ? Json(entry.digest.hex()) : Json()},
+                    {"state_digest", readable ? Json(entry.state_digest.hex()) : Json()},
+                    {"reason", entry.reason}});
+  }
+  return list;
+}
+
+// The numbers of DESIGN section 7: of the finished job when there is a result, else the newest known.
+void add_results(Json& json, const std::optional<JobFinished>& result, const JobProgress& progress,
+                 const CheckpointEntry* newest) {
+  const auto& latest = progress.latest();
+  const auto& evaluation = progress.latest_evaluation();
+  json["train_loss"] = result ? Json(result->train_loss) : latest ? Json(latest->loss) : Json();
+  const bool evaluated = result && result->eval_bases > 0;
+  json["eval_loss"] = evaluated ? Json(result->eval_loss) : evaluation ? Json(evaluation->eval_loss) : Json();
+  json["bits_per_base"] = evaluated    ? Json(result->bits_per_base)
+                          : evaluation ? Json(evaluation->eval_bits_per_base)
+                                       : Json();
+  json["eval_step"] = evaluated || !evaluation ? Json() : Json(progress.evaluation_step());
+  json["markov_bits_per_base"] = result ? positive_or_null(result->markov_bits_per_base) : Json();
+  json["markov_order"] = result && result->markov_bits_per_base > 0 ? Json(result->markov_order) : Json();
+  json["eval_bases"] = evaluated ? Json(result->eval_bases) : Json();
+  const int64_t tokens = progress.totals().tokens;
+  json["tokens"] = tokens > 0 || !result ? tokens : result->tokens;
+  json["tokens_per_second"] = result ? Json(result->tokens_per_second) : positive_or_null(progress.tokens_per_second());
+  json["flops_utilization"] = result ? Json(result->flops_utilization) : Json();
+  json["digest"] = result ? Json(result->digest.hex()) : newest ? Json(newest->digest.hex()) : Json();
+  json["state_digest"] = result ? Json(result->state_digest.hex()) : newest ? Json(newest->state_digest.hex()) : Json();
+}
+
+}  // namespace
+
+// Committed-step time over wall time since the first allocation; time at rest (paused, stopped, failed, ended) is the
+// user's and not counted.
+double Coordinator::goodput(const TrackedJob& job, Time now) const {
+  const JobRecord& record = job.record;
+  if (record.allocated_wall == 0) return 0;
+  const int64_t end = job_is_at_rest(record.state) ? record.entered_wall : wall(now);
+  double elapsed = static_cast<double>(end - record.allocated_wall) * 1e-9;
+  for (const JobState rest : {JobState::kPaused, JobState::kStopped, JobState::kFailed}) {
+    elapsed -= record.seconds[static_cast<size_t>(rest)];
+  }
+  return elapsed > 0 ? std::min(1.0, job.progress.totals().productive_seconds / elapsed) : 0;
+}
+
+Json Coordinator::summarise(const TrackedJob& job) const {
+  const JobRecord& record = job.record;
+  const auto& latest = job.progress.latest();
+  const auto exit_code = job_exit_code(record);
+  return {{"id", record.id.value},
+          {"job", record.name},
+          {"state", job_state_name(record.state)},
+          {"priority", record.priority},
+          {"step", record.result ? record.result_step : job.progress.step()},
+          {"steps", job.spec.train.steps},
+          {"train_loss", record.result ? Json(record.result->train_loss)
+                         : latest      ? Json(latest->loss)
+                                       : Json()},
+          {"run_directory", record.run_directory},
+          {"submitted", seconds_or_null(record.submitted_wall)},
+          {"exit_code", exit_code ? Json(*exit_code) : Json()}};
+}
+
+Json Coordinator::describe(const TrackedJob& job, Time now) const {
+  const JobRecord& record = job.record;
+  const auto& latest = job.progress.latest();
+  const CheckpointEntry* newest = job.catalog.newest();
+  Json json = summarise(job);
+  if (!record.result && newest) json["step"] = std::max(job.progress.step(), newest->step);
+  add_results(json, record.result, job.progress, newest);
+  json["goodput"] = goodput(job, now);
+  json["checkpoint"] = newest ? Json(concat(record.run_directory, "/checkpoints/step-", newest->step)) : Json();
+  json["latest"] = latest ? step_json(job.progress.step(), *latest) : Json();
+  json["generation"] = record.generation.value;
+  json["restarts"] = record.restarts;
+  json["attempts"] = record.attempts;
+  json["retries"] = record.retries;
+  json["reason"] = record.reason;
+  json["warning"] = job.warning;
+  json["failure"] = record.failure == 255 ? Json() : Json(error_code_name(static_cast<ErrorCode>(record.failure)));
+  json["target"] = record.state == JobState::kStopping ? Json(job_state_name(record.target)) : Json();
+  json["first_allocated"] = seconds_or_null(record.allocated_wall);
+  auto seconds = record.seconds;
+  const bool unattended = job_holds_workers(record.state) && !job.attached;
+  seconds[static_cast<size_t>(unattended ? kUnattended : static_cast<int>(record.state))] +=
+      std::max(0.0, static_cast<double>(wall(now) - record.entered_wall) * 1e-9);
+  for (int slot = 0; slot <= kUnattended; ++slot) {
+    json["seconds"][time_slot_name(slot)] = seconds[static_cast<size_t>(slot)];
+  }
+  json["backup"] = "none: a lost worker's steps since the last checkpoint are replayed";
+  json["workers"] = Json::array();
+  for (const GenerationMember& member : record.members) {
+    const auto found = membership_.workers().find(member.worker);
+    const bool here = found != membership_.workers().end() && found->second.incarnation == member.incarnation;
+    json["workers"].push_back(here ? worker_json(found->second)
+                                   : Json{{"worker", member.worker.value}, {"state", "away"}});
+  }
+  json["checkpoints"] = checkpoints_json(job.catalog, record.run_directory);
+  json["counters"] = counters_json();
+  return json;
+}
+
+Result<Json> Coordinator::job_json(JobId id, Time now) const {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return not_found(concat("no job ", id.value));
+  return describe(found->second, now);
+}
+
+Json Coordinator::jobs_json(Time) const {
+  Json jobs = Json::array();
+  for (const auto& [id, job] : jobs_) jobs.push_back(summarise(job));
+  return {{"jobs", jobs}};
+}
+
+Json Coordinator::workers_json() const {
+  Json workers = Json::array();
+  for (const auto& [id, worker] : membership_.workers()) {
+    Json json = worker_json(worker);
+    const TrackedJob* job = job_of(worker);
+    json["job"] = job ? Json(job->record.id.value) : Json();
+    workers.push_back(std::move(json));
+  }
+  return {{"workers", workers}};
+}
+
+Json Coordinator::counters_json() const {
+  const CoordinatorCounters& c = counters_;
+  return {{"messages", c.messages},
+          {"unknown_sender", c.unknown_sender},
+          {"unknown_job", c.unknown_job},
+          {"stale_generation", c.stale_generation},
+          {"unexpected", c.unexpected},
+          {"duplicate_steps", c.duplicate_steps},
+          {"duplicate_parts", c.duplicate_parts},
+          {"contradicting_parts", c.contradicting_parts},
+          {"refused_workers", c.refused_workers},
+          {"leases_expired", c.leases_expired},
+          {"generations", c.generations},
+          {"restarts", c.restarts},
+          {"given_up", c.given_up},
+          {"steps", c.steps},
+          {"tokens", c.tokens},
+          {"digest_mismatches", c.digest_mismatches},
+          {"manifests", c.manifests},
+          {"manifest_failures", c.manifest_failures},
+          {"damaged_checkpoints", c.damaged_checkpoints},
+          {"removed_checkpoints", c.removed_checkpoints},
+          {"requests", c.requests},
+          {"refused_requests", c.refused_requests}};
+}
+
+}  // namespace strand

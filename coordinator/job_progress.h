@@ -1,0 +1,52 @@
+// How far a job has come: which step reports are new, and the sums over its committed steps. Pure.
+//
+// Within a generation steps only rise, so a report is a duplicate exactly when its step is not above the last one.
+// After a reload from an older checkpoint (a new generation) the replayed steps are reported again and recorded again,
+// once, under the new generation; the sums go back to what they were at that checkpoint, so that lost work counts
+// neither as tokens nor as goodput. In a metrics file the last line of a step is the one that counts.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include "coordinator/checkpoint_catalog.h"
+#include "shared/base/ids.h"
+#include "shared/wire/messages.h"
+
+namespace strand {
+
+struct JobTotals {
+  double productive_seconds = 0;  // of committed steps
+  int64_t tokens = 0;             // predicted in committed steps
+};
+
+class JobProgress {
+ public:
+  // False for a duplicate.
+  bool add(Generation generation, Step step, const StepReport& report, const CheckpointCatalog& catalog);
+  // What the metrics file says, after a restart of the coordinator.
+  void restore(Generation generation, Step step, const JobTotals& totals);
+  // Sums at a step whose report has been added; at the newest one when the step is not known.
+  JobTotals totals_at(Step step) const;
+  // Steps up to this one will not be asked for any more.
+  void forget_before(Step step) { history_.erase(history_.begin(), history_.lower_bound(step)); }
+
+  Step step() const { return step_; }            // newest committed; goes back with a reload
+  Step best_step() const { return best_step_; }  // the highest ever
+  const JobTotals& totals() const { return totals_; }
+  double tokens_per_second() const { return tokens_per_second_; }  // smoothed over about 20 steps; 0 = unknown
+  const std::optional<StepReport>& latest() const { return latest_; }
+  const std::optional<StepReport>& latest_evaluation() const { return evaluation_; }
+  Step evaluation_step() const { return evaluation_step_; }
+
+ private:
+  Generation generation_;
+  Step step_ = 0, best_step_ = 0, evaluation_step_ = 0;
+  JobTotals totals_;
+  double tokens_per_second_ = 0;
+  std::optional<StepReport> latest_, evaluation_;
+  std::map<Step, JobTotals> history_;  // at most kHistory newest
+};
+
+}  // namespace strand
