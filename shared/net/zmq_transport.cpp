@@ -230,7 +230,10 @@ class ZmqTransport final : public Transport {
 
   Status prepare_bind(Socket* socket) {
     set_int(socket->handle, ZMQ_ROUTER_MANDATORY, 1);
-    set_int(socket->handle, ZMQ_ROUTER_HANDOVER, 0);
+    // A routing id belongs to one process for ever, so a second connection under it is that process coming back after
+    // its connection died on its side only. Without handover it would be unheard and unanswered for good
+    // (half_open_test.cpp).
+    set_int(socket->handle, ZMQ_ROUTER_HANDOVER, 1);
     if (socket->endpoint.kind == Endpoint::Kind::kIpc) {
       STRAND_ASSIGN(socket->lock, own_ipc_path(socket->endpoint));
       return {};
