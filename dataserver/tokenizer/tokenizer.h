@@ -20,10 +20,11 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  virtual int32_t vocabulary() const = 0;         // ids are in [0, vocabulary)
+  virtual int32_t vocabulary() const = 0;  // ids are in [0, vocabulary)
   virtual SpecialTokens specials() const = 0;
   // Appends the ids of `text`, without any special token around it.
   virtual void encode(std::string_view text, std::vector<int32_t>* ids) const = 0;
+  // The tokens' texts one after another, special tokens included; an id outside the vocabulary reads as unknown.
   virtual std::string decode(const std::vector<int32_t>& ids) const = 0;
   // How many characters of input one id stands for (0 for special tokens): the denominator of bits per base.
   virtual int32_t characters(int32_t id) const = 0;
@@ -35,9 +36,11 @@ class Tokenizer {
 
 // The 16-entry vocabulary of DNA FM (reference: lingo-dnafm-formats.md section C); one token per base.
 std::unique_ptr<Tokenizer> make_nucleotide_tokenizer();
-// Non-overlapping k-mers in Nucleotide Transformer's order and remainder rule.
+// Non-overlapping k-mers in Nucleotide Transformer's order and remainder rule; 1 <= k <= kLongestKmer.
+inline constexpr int kLongestKmer = 8;
 std::unique_ptr<Tokenizer> make_kmer_tokenizer(int k);
-// A Hugging Face tokenizer.json with a BPE model as published by DNABERT-2 / Omni-DNA. `origin` names the file in errors.
+// A Hugging Face tokenizer.json with a BPE model as published by DNABERT-2 / Omni-DNA. `origin` names the file in
+// errors. Also reads what to_json() of the two above writes. Letters are not upper-cased by any of the three.
 Result<std::unique_ptr<Tokenizer>> parse_tokenizer_json(std::string_view text, const std::string& origin);
 
 struct BpeTrainOptions {
@@ -45,7 +48,8 @@ struct BpeTrainOptions {
   int32_t max_token_length = 32;  // characters
 };
 // Trains byte-pair merges on sequences over A, C, G, T (other letters end a word). Ties are broken by the pair's ids,
-// smaller first, so the result depends on the input alone.
+// smaller first, so the result depends on the input alone. Stops early, with fewer ids, when no pair occurs twice.
+// Takes about 50 bytes of memory for each base; refuses more than 2^31 - 2 bases.
 Result<std::unique_ptr<Tokenizer>> train_bpe(const std::vector<std::string>& sequences, const BpeTrainOptions& options);
 
 }  // namespace strand

@@ -5,8 +5,37 @@
 #include "shared/base/text.h"
 
 namespace strand {
+namespace {
+
+// Copying, comparing and printing a value recurse; no format of ours is anywhere near this deep.
+constexpr int kDeepest = 100;
+
+// Where the text nests more than kDeepest deep, or npos. Brackets within strings do not count.
+size_t too_deep(std::string_view text) {
+  int depth = 0;
+  bool in_string = false;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (in_string) {
+      if (c == '\\') ++at;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kDeepest) return at;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return std::string_view::npos;
+}
+
+}  // namespace
 
 Result<Json> parse_json(std::string_view text, const std::string& origin) {
+  if (const size_t at = too_deep(text); at != std::string_view::npos) {
+    return bad_input(concat(origin, ": byte ", at, ": nested more than ", kDeepest, " deep; flatten it"));
+  }
   try {
     return Json::parse(text.begin(), text.end());
   } catch (const Json::parse_error& e) {
