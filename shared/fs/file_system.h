@@ -26,6 +26,11 @@ class FileSystem {
   virtual ~FileSystem() = default;
   // kBadInput or kNotFound with path and reason (errno's words and the mend: free space, permissions).
   virtual Result<std::string> read_file(const std::string& path) = 0;
+  // At most `bytes` bytes from `offset` on; fewer only at the end of the file.
+  virtual Result<std::string> read_range(const std::string& path, uint64_t offset, size_t bytes) {
+    STRAND_ASSIGN(const std::string all, read_file(path));
+    return offset < all.size() ? all.substr(offset, bytes) : std::string();
+  }
   // Creates the file; fails with kConflict if it exists (O_EXCL).
   virtual Result<std::unique_ptr<WritableFile>> create_exclusive(const std::string& path) = 0;
   // Creates or truncates.

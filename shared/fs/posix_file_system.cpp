@@ -124,6 +124,27 @@ class PosixFileSystem final : public FileSystem {
     }
   }
 
+  Result<std::string> read_range(const std::string& path, uint64_t offset, size_t bytes) override {
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return errno_error(errno, "reading", path);
+    std::string content(bytes, '\0');
+    size_t done = 0;
+    while (done < bytes) {
+      const ssize_t got = ::pread(fd, content.data() + done, bytes - done, static_cast<off_t>(offset + done));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) {
+        const int number = errno;
+        ::close(fd);
+        return errno_error(number, "reading", path);
+      }
+      if (got == 0) break;
+      done += static_cast<size_t>(got);
+    }
+    ::close(fd);
+    content.resize(done);
+    return content;
+  }
+
   Result<std::unique_ptr<WritableFile>> create_exclusive(const std::string& path) override {
     return open_for_writing(path, O_EXCL);
   }
