@@ -67,7 +67,8 @@ Progress progress_of(const Json& show, int64_t steps) {
     if (bits > 0) progress.text += concat("  held-out ", format_number(bits, 4), " bits/base");
     const double speed = number(show, "tokens_per_second");
     progress.text += concat("  ", with_thousands(static_cast<int64_t>(speed)), " tokens/s");
-    const double step_seconds = number(show, "step_seconds");
+    const auto latest = show.find("latest");
+    const double step_seconds = latest != show.end() ? number(*latest, "step_seconds") : 0;
     if (step_seconds > 0) progress.seconds_left = static_cast<double>(steps - progress.done) * step_seconds;
   }
   return progress;
@@ -87,10 +88,12 @@ class Run {
   Result<int> go() {
     STRAND_TRY(start_children());
     STRAND_ASSIGN(client_, Client::connect(make_zmq_transport(), sockets_->endpoint("c")));
-    const Json job = {
-        {"toml", effective_job_toml(spec_)}, {"run_directory", directory_.path}, {"resume", options_.resume}};
+    const Json job = {{"toml", effective_job_toml(spec_)},
+                      {"run_directory", directory_.path},
+                      {"resume", options_.resume},
+                      {"submission", client_->fresh_token()}};
     STRAND_ASSIGN(const Json submitted, ask("submit", job));
-    job_id_ = submitted.at("job_id");
+    job_id_ = submitted.at("id");
     STRAND_ASSIGN(const Json show, follow());
     bar_.finish();
     supervisor_.stop(std::chrono::seconds(2));
@@ -128,14 +131,14 @@ class Run {
     const std::atomic<bool>& stop = stop_on_signals();
     bool stopping = false;
     while (true) {
-      STRAND_ASSIGN(Json show, ask("show", {{"job_id", job_id_}}));
+      STRAND_ASSIGN(Json show, ask("show", {{"job", job_id_}}));
       const std::string state = text(show, "state");
       if (state == "done" || state == "failed" || state == "cancelled" || state == "stopped") return show;
       bar_.update(progress_of(show, spec_.train.steps));
       if (stop.load() && !stopping) {
         stopping = true;
         bar_.message("stopping: saving a checkpoint (Ctrl-C again to drop everything since the last one)");
-        STRAND_ASSIGN(const Json ignored, ask("stop", {{"job_id", job_id_}}));
+        STRAND_ASSIGN(const Json ignored, ask("stop", {{"job", job_id_}}));
       }
       std::this_thread::sleep_for(kPoll);
     }
