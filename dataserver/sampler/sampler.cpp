@@ -16,6 +16,8 @@ SampledRow sample_row(uint64_t seed, uint64_t segments, bool both_strands, uint6
   return row;
 }
 
-uint64_t held_out_row(uint64_t rows, uint64_t index) { return KeyedPermutation(0, 0, rows)(index); }
+uint64_t held_out_row(uint64_t rows, uint64_t index) {
+  return KeyedPermutation(0, 0, rows)(index);
+}
 
 }  // namespace strand

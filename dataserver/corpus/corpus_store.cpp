@@ -1,0 +1,205 @@
+#include "dataserver/corpus/corpus_store.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "dataserver/corpus/content.h"
+#include "shared/base/text.h"
+
+namespace strand {
+
+namespace {
+
+constexpr const char* kVersionKey = "version";
+constexpr const char* kCorpusPrefix = "corpus/";
+
+// Takes a file's records into chunks. Keys rise because records and chunks are numbered in reading order.
+class Builder final : public FastaSink {
+ public:
+  Builder(Store::BulkWriter* writer, CorpusInfo* info) : writer_(writer), info_(info) {}
+
+  void begin_file(uint64_t file) { file_ = file; }
+
+  Status begin_record(const std::string& name, int64_t line) override {
+    const std::string place = concat(info_->files[file_], ": line ", line);
+    const auto [first, fresh] = names_.emplace(name, place);
+    if (!fresh) {
+      return bad_input(concat(place, ": record name '", name, "' comes twice; it was first used at ", first->second,
+                              ": names within a data set must differ, so rename or remove one"));
+    }
+    RecordInfo record;
+    record.name = name;
+    record.file = file_;
+    info_->records.push_back(std::move(record));
+    content_.begin_record(name);
+    chunk_ = 0;
+    return {};
+  }
+
+  Status bases(std::string_view letters) override {
+    while (!letters.empty()) {
+      const size_t take = std::min(letters.size(), static_cast<size_t>(kChunkBases) - pending_.size());
+      pending_.append(letters.substr(0, take));
+      letters.remove_prefix(take);
+      if (pending_.size() == static_cast<size_t>(kChunkBases)) STRAND_TRY(flush());
+    }
+    return {};
+  }
+
+  Status end_record() override {
+    if (!pending_.empty()) STRAND_TRY(flush());
+    content_.end_record(info_->records.back().bases);
+    return {};
+  }
+
+  void finish() {
+    info_->content = content_.digest();
+    content_.counts(info_->counts);
+    for (const RecordInfo& record : info_->records) info_->bases += record.bases;
+  }
+
+ private:
+  Status flush() {
+    const Chunk chunk = pack_chunk(pending_);
+    const uint64_t index = info_->records.size() - 1;
+    RecordInfo& record = info_->records.back();
+    for (const LetterRun& run : chunk.other) {
+      const int64_t begin = record.bases + run.begin;
+      if (!record.other.empty() && record.other.back().end == begin) {
+        record.other.back().end += run.length;
+      } else {
+        record.other.push_back({index, begin, begin + run.length});
+      }
+    }
+    for (const LetterRun& run : chunk.mask) record.lower_case += run.length;
+    content_.bases(pending_);
+    STRAND_TRY(writer_->put(chunk_key(info_->id, index, chunk_), encode_chunk(chunk)));
+    record.bases += chunk.bases;
+    ++chunk_;
+    pending_.clear();
+    return {};
+  }
+
+  Store::BulkWriter* writer_;
+  CorpusInfo* info_;
+  ContentHash content_;
+  std::map<std::string, std::string> names_;  // and where they were first seen
+  std::string pending_;
+  uint64_t file_ = 0;
+  uint64_t chunk_ = 0;
+};
+
+Result<std::optional<CorpusInfo>> find_corpus(Store* store, const std::string& id) {
+  const std::string key = kCorpusPrefix + id;
+  auto text = store->get(key);
+  if (!text.ok()) {
+    if (text.error().code() == ErrorCode::kNotFound) return std::optional<CorpusInfo>();
+    return text.error();
+  }
+  STRAND_ASSIGN(CorpusInfo info, corpus_info_from_json(*text, key));
+  return std::optional<CorpusInfo>(std::move(info));
+}
+
+}  // namespace
+
+std::string chunk_key(const std::string& corpus_id, uint64_t record, uint64_t chunk) {
+  return big_endian_key(big_endian_key(concat("bases/", corpus_id, "/"), record), chunk);
+}
+
+Result<std::unique_ptr<Store>> open_data_store(const std::string& directory, bool read_only) {
+  StoreOptions options;
+  options.read_only = read_only;
+  options.create_if_missing = !read_only;
+  STRAND_ASSIGN(auto store, open_rocks_store(directory, options));
+  const auto version = store->get(kVersionKey);
+  if (version.ok()) {
+    const std::string& found = *version;
+    const bool number = !found.empty() && found.size() <= 9 && found.find_first_not_of("0123456789") == found.npos;
+    if (!number) return corrupt(concat(directory, ": the store's version '", found, "' is no number; build it again"));
+    if (std::stoll(found) > kStoreVersion) {
+      return bad_input(concat(directory, ": this store was made by a newer Strand (store version ", found,
+                              "), and this one reads up to version ", kStoreVersion,
+                              ": use the newer program, or build the data into another directory"));
+    }
+    return store;
+  }
+  if (version.error().code() != ErrorCode::kNotFound) return version.error();
+  if (read_only) return not_found(concat(directory, ": no data store; make one with 'strand data build'"));
+  StoreBatch batch;
+  batch.put(kVersionKey, concat(kStoreVersion));
+  STRAND_TRY(store->write(batch));
+  return store;
+}
+
+Result<CorpusInfo> build_corpus(Store* store, const std::vector<std::string>& files, const Progress& progress) {
+  if (files.empty()) return bad_input("data.files is empty; give at least one FASTA file");
+  CorpusInfo info;
+  info.files = files;
+  for (const std::string& file : files) {
+    STRAND_ASSIGN(const FileIdentity identity, identify_file(file));
+    info.identities.push_back(identity);
+  }
+  info.id = corpus_id(info.identities);
+  STRAND_ASSIGN(auto found, find_corpus(store, info.id));
+  if (found) return *std::move(found);
+
+  STRAND_ASSIGN(const auto writer, store->bulk_writer());
+  Builder builder(writer.get(), &info);
+  for (uint64_t i = 0; i < files.size(); ++i) {
+    builder.begin_file(i);
+    const auto part = [&](double share) {
+      return progress((static_cast<double>(i) + share) / static_cast<double>(files.size()));
+    };
+    STRAND_TRY(read_fasta_file(files[i], &builder, part));
+  }
+  builder.finish();
+  STRAND_TRY(writer->finish());
+  StoreBatch batch;
+  batch.put(kCorpusPrefix + info.id, corpus_info_to_json(info));
+  STRAND_TRY(store->write(batch));
+  return info;
+}
+
+Result<std::vector<CorpusInfo>> list_corpora(Store* store) {
+  std::vector<CorpusInfo> corpora;
+  std::optional<Error> failure;
+  STRAND_TRY(store->scan(kCorpusPrefix, [&](std::string_view key, std::string_view value) {
+    auto info = corpus_info_from_json(value, std::string(key));
+    if (!info.ok()) {
+      failure = info.error();
+      return false;
+    }
+    corpora.push_back(std::move(info).value());
+    return true;
+  }));
+  if (failure) return *failure;
+  return corpora;
+}
+
+Status verify_corpus(Store* store, const CorpusInfo& info) {
+  ContentHash content;
+  for (uint64_t record = 0; record < info.records.size(); ++record) {
+    content.begin_record(info.records[record].name);
+    int64_t bases = 0;
+    for (uint64_t chunk = 0; bases < info.records[record].bases; ++chunk) {
+      STRAND_ASSIGN(const std::string value, store->get(chunk_key(info.id, record, chunk)));
+      STRAND_ASSIGN(const Chunk decoded, decode_chunk(value));
+      if (decoded.bases == 0) return corrupt(concat("record '", info.records[record].name, "': an empty chunk"));
+      content.bases(unpack_chunk(decoded));
+      bases += decoded.bases;
+    }
+    if (bases != info.records[record].bases) {
+      return corrupt(concat("record '", info.records[record].name, "': expected ", info.records[record].bases,
+                            " bases, found ", bases, "; build the store again"));
+    }
+    content.end_record(bases);
+  }
+  if (content.digest() != info.content) {
+    return corrupt(concat("content hash: expected ", info.content.hex(), ", found ", content.digest().hex(),
+                          "; build the store again"));
+  }
+  return {};
+}
+
+}  // namespace strand

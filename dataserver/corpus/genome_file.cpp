@@ -1,0 +1,127 @@
+#include "dataserver/corpus/genome_file.h"
+
+#include <fcntl.h>
+#include <htslib/bgzf.h>
+#include <htslib/hts_log.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "shared/base/text.h"
+
+namespace strand {
+
+namespace {
+
+constexpr size_t kBuffer = size_t{1} << 18;
+constexpr int kBgzip = 2;  // what bgzf_compression answers for it
+
+// Opens by descriptor: htslib would take a path with a colon for a URL.
+Result<int> open_regular(const std::string& path, uint64_t* bytes) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    return bad_input(
+        concat("cannot read genome file ", path, ": ", std::strerror(errno), "; check the path and its permissions"));
+  }
+  struct stat status = {};
+  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(descriptor);
+    return bad_input(concat("cannot read genome file ", path, ": not a regular file; give a FASTA file"));
+  }
+  *bytes = static_cast<uint64_t>(status.st_size);
+  return descriptor;
+}
+
+}  // namespace
+
+struct GenomeFile::Handle {
+  int descriptor = -1;
+  BGZF* file = nullptr;
+  bool ended = false;
+};
+
+Result<std::unique_ptr<GenomeFile>> GenomeFile::open(const std::string& path) {
+  std::unique_ptr<GenomeFile> genome(new GenomeFile);
+  STRAND_ASSIGN(const int descriptor, open_regular(path, &genome->bytes_total_));
+  genome->path_ = path;
+  genome->handle_ = std::make_unique<Handle>();
+  genome->handle_->descriptor = descriptor;
+  if (genome->bytes_total_ == 0) {
+    return bad_input(concat(path, ": an empty file; expected at least one '>name' line followed by bases"));
+  }
+  hts_set_log_level(HTS_LOG_OFF);  // what it would print is in our errors
+  genome->handle_->file = bgzf_dopen(descriptor, "r");
+  if (genome->handle_->file == nullptr) {
+    const Error error = genome->damaged();
+    genome->handle_->descriptor = -1;  // htslib has closed it
+    return error;
+  }
+  return genome;
+}
+
+GenomeFile::~GenomeFile() {
+  if (!handle_) return;
+  if (handle_->file != nullptr) {
+    if (bgzf_close(handle_->file) != 0) {
+    }  // nothing was written; read() has told every error
+  } else if (handle_->descriptor >= 0) {
+    ::close(handle_->descriptor);
+  }
+}
+
+Error GenomeFile::damaged() const {
+  return bad_input(concat(path_, ": truncated or damaged compression near byte ", bytes_read(), " of ", bytes_total_,
+                          "; expected a whole gzip or bgzip file: fetch or compress it again (gzip -t tells)"));
+}
+
+Result<size_t> GenomeFile::read(char* buffer, size_t capacity) {
+  if (handle_->ended) return size_t{0};
+  const ssize_t count = bgzf_read(handle_->file, buffer, capacity);
+  if (count < 0) return damaged();
+  if (count > 0) return static_cast<size_t>(count);
+  handle_->ended = true;
+  // A bgzip file cut between two blocks reads like a whole one, but for its end marker.
+  if (bgzf_compression(handle_->file) == kBgzip && bgzf_check_EOF(handle_->file) != 1) return damaged();
+  return size_t{0};
+}
+
+uint64_t GenomeFile::bytes_read() const {
+  const off_t at = handle_->descriptor >= 0 ? ::lseek(handle_->descriptor, 0, SEEK_CUR) : 0;
+  return at < 0 ? 0 : static_cast<uint64_t>(at);
+}
+
+Result<FileIdentity> identify_file(const std::string& path) {
+  FileIdentity identity;
+  STRAND_ASSIGN(const int descriptor, open_regular(path, &identity.bytes));
+  Hasher128 hasher;
+  std::vector<char> buffer(kBuffer);
+  ssize_t count = 0;
+  while ((count = ::read(descriptor, buffer.data(), buffer.size())) > 0) {
+    hasher.update(buffer.data(), static_cast<size_t>(count));
+  }
+  const int error = errno;
+  ::close(descriptor);
+  if (count < 0) return bad_input(concat("cannot read genome file ", path, ": ", std::strerror(error)));
+  identity.hash = hasher.digest();
+  return identity;
+}
+
+Status read_fasta_file(const std::string& path, FastaSink* sink, const Progress& progress) {
+  STRAND_ASSIGN(const auto file, GenomeFile::open(path));
+  FastaParser parser(path, sink);
+  std::vector<char> buffer(kBuffer);
+  while (true) {
+    STRAND_ASSIGN(const size_t count, file->read(buffer.data(), buffer.size()));
+    if (count == 0) return parser.finish();
+    STRAND_TRY(parser.feed({buffer.data(), count}));
+    const double total = static_cast<double>(file->bytes_total());
+    if (!progress(static_cast<double>(file->bytes_read()) / total)) {
+      return Error(ErrorCode::kStopped, concat("stopped while reading ", path));
+    }
+  }
+}
+
+}  // namespace strand
