@@ -8,6 +8,7 @@
 #include "shared/wire/manifest.h"
 #include "shared/wire/messages.h"
 #include "tests/support/random_messages.h"
+#include "tests/support/sealed_frame.h"
 
 namespace strand {
 namespace {
@@ -17,19 +18,6 @@ constexpr size_t kKinds = std::variant_size_v<Body>;
 
 Result<WireMessage> decode(const std::string& bytes) {
   return decode_message(bytes.data(), bytes.size());
-}
-
-// Writes the envelope of docs/wire_protocol.md by hand: what a foreign program could send.
-std::string sealed(uint16_t version, uint16_t kind, const std::string& payload) {
-  std::string frame(kFrameHeaderBytes, '\0');
-  const uint64_t bytes = payload.size();
-  std::memcpy(frame.data(), "STRD", 4);
-  std::memcpy(frame.data() + 4, &version, 2);
-  std::memcpy(frame.data() + 6, &kind, 2);
-  std::memcpy(frame.data() + 8, &bytes, 8);
-  const uint64_t checksum = hash64(payload) ^ hash64(frame.data(), 16);
-  std::memcpy(frame.data() + 16, &checksum, 8);
-  return frame + payload;
 }
 
 TEST(WireTest, EveryMessageComesBackAsItWasSent) {
@@ -106,8 +94,8 @@ TEST(WireTest, AnyFlippedByteAnyCutAndAnyAdditionIsRefused) {
 
 TEST(WireTest, AnotherVersionIsRefusedNamingBoth) {
   const std::string payload = encode_message({}).substr(kFrameHeaderBytes);
-  ASSERT_TRUE(decode(sealed(kWireVersion, 1, payload)).ok()) << "the envelope is as documented";
-  auto decoded = decode(sealed(kWireVersion + 6, 1, payload));
+  ASSERT_TRUE(decode(sealed_frame(kWireVersion, kMessageFrame, payload)).ok()) << "the envelope is as documented";
+  auto decoded = decode(sealed_frame(kWireVersion + 6, kMessageFrame, payload));
   ASSERT_FALSE(decoded.ok());
   EXPECT_EQ(decoded.error().code(), ErrorCode::kBadInput);
   EXPECT_NE(decoded.error().message().find("version 7"), std::string::npos) << decoded.error().message();
@@ -143,15 +131,15 @@ TEST(WireTest, RandomPayloadsWithARightChecksumAreSafe) {
     for (size_t flips = 1 + random() % 4; flips > 0; --flips) {
       payload[random() % payload.size()] = static_cast<char>(random());
     }
-    refused += !decode(sealed(kWireVersion, 1, payload)).ok();
+    refused += !decode(sealed_frame(kWireVersion, kMessageFrame, payload)).ok();
   }
   EXPECT_GT(refused, 5'000);
 }
 
 TEST(WireTest, UnknownEnumValuesAndAnEmptyMessageAreRefused) {
   const std::string empty(24, '\0');  // one segment of no words, padding... a message without a root
-  EXPECT_EQ(decode(sealed(kWireVersion, 1, empty)).error().code(), ErrorCode::kCorrupt);
-  EXPECT_EQ(decode(sealed(kWireVersion, 1, "")).error().code(), ErrorCode::kCorrupt);
+  EXPECT_EQ(decode(sealed_frame(kWireVersion, kMessageFrame, empty)).error().code(), ErrorCode::kCorrupt);
+  EXPECT_EQ(decode(sealed_frame(kWireVersion, kMessageFrame, "")).error().code(), ErrorCode::kCorrupt);
   WireMessage message{{}, Heartbeat{static_cast<WorkerState>(77)}};
   EXPECT_NE(decode(encode_message(message)).error().message().find("worker state"), std::string::npos);
 }
@@ -170,7 +158,7 @@ TEST(WireTest, AFrameCannotGrowManyTimesInMemory) {
   ASSERT_LT(first + 200, words.size());
   for (size_t i = 1; i < 200; ++i) words[first + i] = words[first] - (i << 2);  // same target, i words nearer
   std::memcpy(payload.data(), words.data(), payload.size());
-  auto decoded = decode(sealed(kWireVersion, 1, payload));
+  auto decoded = decode(sealed_frame(kWireVersion, kMessageFrame, payload));
   ASSERT_FALSE(decoded.ok());
   EXPECT_EQ(decoded.error().code(), ErrorCode::kCorrupt);
 }
