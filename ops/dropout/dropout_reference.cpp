@@ -10,7 +10,7 @@ void dropout(const OpContext&, const DropoutArgs& args, Matrix x) {
     for (int64_t c = 0; c < x.cols; ++c) {
       const auto e = static_cast<uint32_t>(t % args.sequence * x.cols + c);
       const bool keep = unit_float(random_word(args.key, n, args.layer, e)) >= args.probability;
-      set_element(x, t, c, keep ? element(x, t, c) * scale : 0);
+      set_element(x, t, c, element(x, t, c) * (keep ? scale : 0));
     }
   }
 }
