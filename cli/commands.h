@@ -12,7 +12,7 @@ namespace strand {
 // What a parsed command does; its Result<int> is the exit code. The last one set runs.
 struct Chosen {
   std::function<Result<int>()> run;
-  bool json = false;           // --json: one document on stdout, everything else on stderr
+  bool json = false;  // --json: one document on stdout, everything else on stderr
 };
 
 // strand run

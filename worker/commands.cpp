@@ -86,6 +86,7 @@ Result<CheckpointEvaluation> evaluate_checkpoint(const EvaluateOptions& options)
   fetch.routing_id = concat("e", getpid(), "-", clock.wall_nanoseconds());
   fetch.open = OpenDataset{loaded.manifest.job_toml, loaded.manifest.dataset};
   fetch.seed = loaded.spec.train.seed;
+  fetch.stop = options.stop;
   BatchFetcher fetcher(options.make_transport(), clock, std::move(fetch));
   STRAND_ASSIGN(const DatasetStatus dataset, fetcher.wait_ready(nullptr));
   if (dataset.eval_rows == 0)

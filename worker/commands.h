@@ -1,6 +1,7 @@
 // What the command line does with checkpoints, without a coordinator.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -28,6 +29,7 @@ struct EvaluateOptions {
   int threads = 0;
   std::function<std::unique_ptr<Transport>()> make_transport;
   std::function<void(uint64_t done, uint64_t total)> progress;
+  const std::atomic<bool>* stop = nullptr;  // give up with kStopped
 };
 struct CheckpointEvaluation {
   Step step = 0;
