@@ -1,10 +1,10 @@
 // The client side of the data stream: whatever is lost, repeated or restarted, every row is asked for and taken once.
+#include "worker/data_stream.h"
+
 #include <gtest/gtest.h>
 
 #include <deque>
 #include <random>
-
-#include "worker/data_stream.h"
 
 namespace strand {
 namespace {
@@ -45,8 +45,8 @@ struct FakeServer {
         if (open) {
           to_client.push_back(reply(message.header.request, Rows{fetch->first_row, fetch->rows, 10, 0}));
         } else {
-          to_client.push_back(reply(message.header.request,
-                                    DataRefused{static_cast<uint8_t>(ErrorCode::kNotFound), "not open"}));
+          to_client.push_back(
+              reply(message.header.request, DataRefused{static_cast<uint8_t>(ErrorCode::kNotFound), "not open"}));
         }
       }
     }

@@ -10,7 +10,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-WorkerIdentity identity() { return {WorkerId{7}, Incarnation{100}, Hello{}}; }
+WorkerIdentity identity() {
+  return {WorkerId{7}, Incarnation{100}, Hello{}};
+}
 
 template <class T>
 std::vector<T> sent(const std::vector<WorkerAction>& actions) {
