@@ -6,8 +6,8 @@ using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("strand::schema");
 
 struct ClientRequest {
-  # client -> coordinator. Every command may arrive twice (the client asks again until answered): the coordinator answers a
-  # number it has already answered to this client with the same reply.
+  # client -> coordinator. Every command may arrive twice, since the client asks again until it is answered: doing one twice
+  # changes nothing more than doing it once. `submit` carries a token of the client's for that.
 
   command @0 :Text;
   # "submit", "jobs", "show", ... An unknown one is answered with badInput and the nearest known name.

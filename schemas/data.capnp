@@ -73,7 +73,7 @@ struct Rows {
   rows @1 :UInt32;
   segment @2 :UInt32;
   checksum @3 :UInt64;
-  # XXH3-64 of both frames, one after the other.
+  # XXH3-64 of bulk frame 0 xor XXH3-64 of bulk frame 1.
 }
 
 struct DataRefused {

@@ -18,7 +18,8 @@ enum WorkerState {
 }
 
 struct Hello {
-  # worker -> coordinator: the first message after every connect, also to a restarted coordinator, repeated until answered.
+  # worker -> coordinator: the first message, and again after a lease of silence or when told so (Refused). Repeated every
+  # sixth of a lease, each time with a new number, until answered.
   # Header: job, generation and step say what the worker is doing right now (0 = nothing); a restarted coordinator takes the
   # worker back into that job when its journal agrees. Answer: Welcome or Refused.
 
@@ -72,8 +73,9 @@ struct Assign {
 }
 
 struct Heartbeat {
-  # worker -> coordinator: every third of a lease and on every change of state. Header: job, generation and step now.
-  # Never answered, never resent.
+  # worker -> coordinator: every third of a lease and on every change of state. Header: job, generation and step now. The
+  # coordinator answers with a Heartbeat of its own (only header.request is set), so that the worker knows it is heard; a
+  # worker that hears nothing for a whole lease says Hello and goes on training. Never resent: the next one says more.
 
   state @0 :WorkerState;
 }

@@ -168,7 +168,7 @@ struct Rows {
   uint64_t first_row = 0;
   uint32_t rows = 0;
   uint32_t segment = 0;
-  uint64_t checksum = 0;            // XXH3-64 of both frames
+  uint64_t checksum = 0;            // XXH3-64 of bulk frame 0 xor that of bulk frame 1
   bool operator==(const Rows&) const = default;
 };
 struct DataRefused {
