@@ -79,6 +79,7 @@ std::vector<CoordinatorAction> Coordinator::handle(const CoordinatorEvent& event
   if (const auto* prepared = std::get_if<RunPrepared>(&event)) on_run_prepared(*prepared, now);
   if (const auto* written = std::get_if<ManifestWritten>(&event)) on_manifest_written(*written, now);
   if (const auto* verified = std::get_if<CheckpointVerified>(&event)) on_verified(*verified, now);
+  if (std::holds_alternative<UndecodableArrived>(event)) ++counters_.undecodable;
   if (std::holds_alternative<TimePassed>(event)) on_time(now);
   admit(now);
   return take_actions();

@@ -35,6 +35,7 @@ struct CoordinatorConfig {
 // Everything that was dropped or went wrong, counted. All rise only.
 struct CoordinatorCounters {
   uint64_t messages = 0;
+  uint64_t undecodable = 0;
   uint64_t unknown_sender = 0;  // not introduced, or an older process of a known worker
   uint64_t unknown_job = 0;
   uint64_t stale_generation = 0;

@@ -145,6 +145,10 @@ void Coordinator::on_manifest_written(const ManifestWritten& event, Time now) {
     job->waiting.erase(event.step);
     job->warning = concat("checkpoint ", event.step, " could not be completed: ", event.status.error().message());
     log_job(*job, job->warning, now);
+    // A full disk may find room again; a part that is not what was reported never heals.
+    if (event.status.error().code() == ErrorCode::kCorrupt && job_holds_workers(job->record.state)) {
+      retry_or_give_up(*job, ErrorCode::kCorrupt, job->warning, false, now);
+    }
     return;
   }
   const auto parts = job->catalog.parts(event.step);

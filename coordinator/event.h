@@ -20,6 +20,7 @@ struct MessageArrived {
   std::string peer;  // routing id of the sender
   WireMessage message;
 };
+struct UndecodableArrived {};  // bytes that are no message of ours; dropped and counted
 struct DamagedCheckpoint {
   Step step = 0;
   std::string reason;
@@ -50,7 +51,8 @@ struct CheckpointVerified {
   Step step = 0;
   Status status;
 };
-using CoordinatorEvent = std::variant<TimePassed, MessageArrived, RunPrepared, ManifestWritten, CheckpointVerified>;
+using CoordinatorEvent =
+    std::variant<TimePassed, MessageArrived, UndecodableArrived, RunPrepared, ManifestWritten, CheckpointVerified>;
 
 // --- actions --------------------------------------------------------------------------------------------------------
 struct JournalEntry {

@@ -181,6 +181,7 @@ Json Coordinator::workers_json() const {
 Json Coordinator::counters_json() const {
   const CoordinatorCounters& c = counters_;
   return {{"messages", c.messages},
+          {"undecodable", c.undecodable},
           {"unknown_sender", c.unknown_sender},
           {"unknown_job", c.unknown_job},
           {"stale_generation", c.stale_generation},
