@@ -14,7 +14,7 @@ std::string toml_string(const std::string& text) {
     if (c == '"' || c == '\\') {
       out += '\\';
       out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
       char buffer[8];
       std::snprintf(buffer, sizeof buffer, "\\u%04X", static_cast<unsigned>(c));
       out += buffer;
@@ -31,6 +31,7 @@ std::string toml_number(T value) {
   char buffer[40];
   const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
   std::string out(buffer, end);
+  if (const size_t zero = out.find("e-0"); zero != std::string::npos) out.erase(zero + 2, 1);
   if (out.find_first_of(".en") == std::string::npos) out += ".0";
   return out;
 }

@@ -36,12 +36,14 @@ struct TransformerConfig {
   double init_std = 0.02;
 
   int64_t head_size() const { return hidden / heads; }
+  bool operator==(const TransformerConfig&) const = default;
 };
 
 struct ModelSpec {
   std::string preset = "omni-dna-20m";
   std::string init = "random";  // "random"; a directory of weights comes with import
   TransformerConfig config;     // the preset with the file's overrides applied
+  bool operator==(const ModelSpec&) const = default;
 };
 
 enum class TokenizerKind { kNucleotide, kKmer, kBpe, kFile };
@@ -50,11 +52,13 @@ struct TokenizerSpec {
   int64_t vocabulary = 4096;  // BPE only: how many ids to train
   int64_t k = 6;              // k-mer only
   std::string file;           // kFile: path of a tokenizer.json
+  bool operator==(const TokenizerSpec&) const = default;
 };
 
 struct HoldoutInterval {
   std::string record;          // name of the FASTA record
   int64_t begin = 0, end = 0;  // 0-based, half-open
+  bool operator==(const HoldoutInterval&) const = default;
 };
 struct HoldoutSpec {    // exactly one way
   double fraction = 0;  // the last part of every record
@@ -62,16 +66,17 @@ struct HoldoutSpec {    // exactly one way
   std::vector<std::string> files;
   std::vector<HoldoutInterval> intervals;
   bool empty() const { return fraction == 0 && records.empty() && files.empty() && intervals.empty(); }
+  bool operator==(const HoldoutSpec&) const = default;
 };
 
 struct DataSpec {
-  std::vector<std::string>
-      files;              // as written; relative paths are relative to the job file's folder (made absolute by parse)
-  int64_t segment = 250;  // row length in tokens
+  std::vector<std::string> files;  // relative ones start at the job file's folder; made absolute by parse
+  int64_t segment = 250;           // row length in tokens
   int64_t segment_bases = 0;  // stored window in bases; 0 = segment (nucleotide), k * segment (k-mer), BPE: see DESIGN
   int64_t stride = 0;         // in bases; 0 = segment_bases
   bool reverse_complement = true;
   HoldoutSpec holdout;
+  bool operator==(const DataSpec&) const = default;
 };
 
 enum class Precision { kAuto, kFp32, kBf16 };
@@ -96,6 +101,7 @@ struct TrainSpec {
   double clip = 1.0;  // global L2 norm; 0 = off
 
   int64_t rows_per_step() const { return lanes * micro_batches_per_lane * micro_batch; }  // G
+  bool operator==(const TrainSpec&) const = default;
 };
 
 struct ParallelSpec {
@@ -105,16 +111,19 @@ struct ParallelSpec {
   int64_t threads = 0;          // 0 = all cores
   std::string device = "auto";  // auto | cpu | cuda
   bool backup = true;
+  bool operator==(const ParallelSpec&) const = default;
 };
 
 struct CheckpointSpec {
   int64_t every = 200;  // steps; the last step is always kept. 0 = only the last
   int64_t keep = 3;
+  bool operator==(const CheckpointSpec&) const = default;
 };
 
 struct EvaluateSpec {
   int64_t every = 200;   // steps; 0 = only at the end
   int64_t batches = 50;  // micro batches of the held-out set for the periodic evaluation; the final one takes all
+  bool operator==(const EvaluateSpec&) const = default;
 };
 
 struct JobSection {
@@ -122,6 +131,7 @@ struct JobSection {
   std::string kind = "pretrain";
   int64_t priority = 0;  // larger first
   int64_t retries = 3;   // restarts without progress before giving up
+  bool operator==(const JobSection&) const = default;
 };
 
 struct JobSpec {
@@ -133,6 +143,7 @@ struct JobSpec {
   ParallelSpec parallel;
   CheckpointSpec checkpoint;
   EvaluateSpec evaluate;
+  bool operator==(const JobSpec&) const = default;
 };
 
 struct SpecError {

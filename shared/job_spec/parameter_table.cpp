@@ -1,5 +1,6 @@
 #include "shared/job_spec/parameter_table.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -25,8 +26,12 @@ class TableBuilder {
   }
 
  private:
-  // OLMo's init_fn "normal" (one std for all, as of v0.4) or "mitchell" (by fan-in and depth); omni-dna.md section 1.5.
+  // OLMo's init_fn: "normal" has one std for all, "mitchell" goes by fan-in and depth (omni-dna.md section 1.5).
   double std_of(double mitchell) const { return c_.init_kind == InitKind::kNormal ? c_.init_std : mitchell; }
+  // The family comes from OLMo v0.3.0, whose "normal" divides the MLP's output (and nothing else) by sqrt(2 layers).
+  double down_std(double mitchell) const {
+    return std_of(mitchell) / (c_.init_kind == InitKind::kNormal ? std::sqrt(2.0 * static_cast<double>(c_.layers)) : 1);
+  }
 
   void block(int64_t layer) {
     const std::string prefix = concat("blocks.", layer, ".");
@@ -39,7 +44,7 @@ class TableBuilder {
     linear(prefix + "attention.out", c_.hidden, c_.hidden, std_of(1 / std::sqrt(d * depth)));
     norm(prefix + "mlp_norm");
     linear(prefix + "mlp.up", up_rows, c_.hidden, std_of(1 / std::sqrt(d)));
-    linear(prefix + "mlp.down", c_.hidden, c_.mlp_hidden, std_of(1 / std::sqrt(m * depth)));
+    linear(prefix + "mlp.down", c_.hidden, c_.mlp_hidden, down_std(1 / std::sqrt(m * depth)));
   }
 
   void add(ParameterInfo info) {
@@ -94,20 +99,20 @@ double flops_per_token(const TransformerConfig& config, int64_t sequence) {
 
 uint64_t memory_bytes(const JobSpec& spec) {
   const TransformerConfig& c = spec.model.config;
-  const auto parameters = static_cast<uint64_t>(parameter_count(c));
+  const auto parameters = static_cast<double>(parameter_count(c));
   const bool bf16 = spec.train.precision == Precision::kBf16;
-  // weights, two moments, the checkpoint's copy of all three; a gradient for each open level of the lane tree
-  uint64_t gradients = 1;
-  for (int64_t lanes = spec.train.lanes; lanes > 1; lanes /= 2) ++gradients;
-  uint64_t bytes = parameters * (12 + 12 + 4 * gradients + (bf16 ? 2 : 0));
-  // saved activations of one micro batch: per token and block the residual twice (fp32), norms, qkv, attention, MLP
-  const auto tokens = static_cast<uint64_t>(spec.train.micro_batch * spec.data.segment);
-  const auto d = static_cast<uint64_t>(c.hidden);
-  const auto m = static_cast<uint64_t>(c.mlp_hidden);
-  const uint64_t element = bf16 ? 2 : 4;
-  const uint64_t per_block = 8 * d + element * (6 * d + (c.mlp == MlpKind::kSwiGlu ? 3 : 2) * m);
-  bytes += tokens * (static_cast<uint64_t>(c.layers) * per_block + 16 * d);
-  return bytes;
+  double gradient_buffers = 2;  // the lane at work, and one sum for each level of the lane tree
+  for (int64_t lanes = spec.train.lanes; lanes > 1; lanes /= 2) ++gradient_buffers;
+  if (spec.train.lanes == 1) gradient_buffers = 1;
+  // A tied matrix has a gradient for each of its two uses.
+  const double gradients = parameters + (c.tied ? static_cast<double>(c.vocabulary * c.hidden) : 0);
+  const double state = parameters * (12 + 12 + (bf16 ? 2 : 0)) + 4 * gradients * gradient_buffers;
+  const double tokens = static_cast<double>(spec.train.micro_batch) * static_cast<double>(spec.data.segment);
+  const auto d = static_cast<double>(c.hidden), m = static_cast<double>(c.mlp_hidden);
+  const double element = bf16 ? 2 : 4;
+  const double per_block = 2 * 4 * d + element * (6 * d + (c.mlp == MlpKind::kSwiGlu ? 3 : 2) * m);
+  const double activations = tokens * (static_cast<double>(c.layers) * per_block + 4 * 4 * d);
+  return static_cast<uint64_t>(std::min(state + activations, 0x1p62));
 }
 
 }  // namespace strand

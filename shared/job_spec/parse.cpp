@@ -1,11 +1,10 @@
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <set>
-#include <sstream>
 
 #include "shared/base/text.h"
+#include "shared/fs/file_system.h"
 #include "shared/job_spec/fields.h"
 #include "shared/job_spec/job_spec.h"
 #include "shared/job_spec/toml_reader.h"
@@ -14,16 +13,47 @@
 namespace strand {
 namespace {
 
+// "train" of "train.steps": a table that holds known keys.
+bool is_section(const std::string& name) {
+  const auto& fields = job_fields();
+  return std::any_of(fields.begin(), fields.end(), [&](const Field& f) { return f.key.starts_with(name + "."); });
+}
+
 std::string unknown_key(const std::string& key) {
   const std::string head = key.substr(0, key.find('.'));
   if (head == "task" || head == "adapter") {
-    return concat("[", head, "] is not part of this version: only pretraining jobs are built");
+    return concat("[", head, "] is not part of this version, which builds pretraining jobs only: remove it");
   }
-  std::vector<std::string> names;
-  for (const Field& field : job_fields()) names.push_back(field.key);
-  const std::string nearest = nearest_name(key, names);
+  std::vector<std::string> names, sections;
+  for (const Field& field : job_fields()) {
+    names.push_back(field.key);
+    const std::string section = field.key.substr(0, field.key.rfind('.'));
+    if (sections.empty() || sections.back() != section) sections.push_back(section);
+    // The right key in the wrong table, or in none.
+    if (field.key.substr(field.key.rfind('.')) == "." + key.substr(key.rfind('.') + 1)) {
+      return concat("unknown key; did you mean ", field.key, "?");
+    }
+  }
+  std::string nearest = nearest_name(key, names);
+  if (nearest.empty() && key == head) nearest = nearest_name(key, sections);
   return concat("unknown key",
                 nearest.empty() ? "; docs/job_file.md lists all keys" : concat("; did you mean ", nearest, "?"));
+}
+
+// Takes one entry into the spec; what is wrong with it, or nothing.
+std::string take(const TomlEntry& entry, bool from_set, JobSpec* spec) {
+  const Field* field = find_field(entry.key);
+  if (field != nullptr) {
+    std::string problem = field->set(spec, entry.value);
+    // A shell user writes job.name=2024 without quotes.
+    if (!problem.empty() && from_set && field->type == "string" && !entry.text.empty()) {
+      problem = field->set(spec, {entry.text, "string"});
+    }
+    return problem;
+  }
+  if (!is_section(entry.key)) return unknown_key(entry.key);
+  if (entry.value.type == "table") return "";  // an empty [section]
+  return concat("expected a table, found ", entry.value.type);
 }
 
 std::string absolute_from(const std::string& base, const std::string& path) {
@@ -31,64 +61,115 @@ std::string absolute_from(const std::string& base, const std::string& path) {
   return (p.is_absolute() ? p : std::filesystem::path(base) / p).lexically_normal().string();
 }
 
-// Entries of the file, then those of --set, which win.
-std::vector<TomlEntry> gather(const std::string& text, const std::vector<std::string>& sets,
-                              std::vector<SpecError>* errors) {
-  std::vector<TomlEntry> entries = read_toml(text, errors);
-  for (const std::string& set : sets) {
-    const size_t equals = set.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      errors->push_back({0, 0, set, concat("--set ", set, ": expected key=value, as in --set train.steps=500")});
-      continue;
+// One parse: the spec, the errors, and where each key stood.
+class JobParser {
+ public:
+  ParsedJob parsed;
+
+  void parse(const std::string& text, const std::string& base_directory, const std::vector<std::string>& sets) {
+    entries_ = read_toml(text, &parsed.errors);
+    if (!parsed.errors.empty()) return;  // with no entries, everything else would be called missing
+    of_file_ = entries_.size();
+    for (const std::string& set : sets) add_set(set);
+    take_preset();
+    for (size_t i = 0; i < entries_.size(); ++i) {
+      const TomlEntry& entry = entries_[i];
+      if (const std::string problem = take(entry, i >= of_file_, &parsed.spec); !problem.empty()) {
+        report(entry.key, problem, &entry);
+      }
     }
-    entries.push_back({std::string(trim(set.substr(0, equals))), read_toml_value(set.substr(equals + 1)), 0, 0});
+    make_absolute(base_directory);
+    validate_job(parsed.spec,
+                 [&](const std::string& key, const std::string& message) { report(key, message, nullptr); });
+    sort();
   }
-  return entries;
+
+  // What follows from a value that is already called wrong is not reported again: the first error of a key stands.
+  void report(const std::string& key, const std::string& message, const TomlEntry* entry) {
+    if (!wrong_.insert(key).second) return;
+    if (entry == nullptr) entry = last_entry(key);
+    const bool from_set = entry != nullptr && entry >= entries_.data() + of_file_;
+    parsed.errors.push_back({entry == nullptr ? 0 : entry->line, entry == nullptr ? 0 : entry->column, key,
+                             concat(from_set ? "--set: " : "", message)});
+  }
+
+  void sort() {
+    std::stable_sort(parsed.errors.begin(), parsed.errors.end(), [](const SpecError& a, const SpecError& b) {
+      return std::pair(a.line, a.column) < std::pair(b.line, b.column);
+    });
+  }
+
+ private:
+  void add_set(const std::string& set) {
+    const size_t equals = set.find('=');
+    const std::string key(trim(std::string_view(set).substr(0, equals)));
+    if (equals == std::string::npos || key.empty()) {
+      parsed.errors.push_back({0, 0, "", concat("--set ", set, ": expected key=value, as in --set train.steps=500")});
+      return;
+    }
+    for (TomlEntry& entry : read_toml_setting(key, set.substr(equals + 1))) entries_.push_back(std::move(entry));
+  }
+
+  // The preset first: every other model key overrides it.
+  void take_preset() {
+    for (const TomlEntry& entry : entries_) {
+      if (entry.key == "model.preset") (void)find_field(entry.key)->set(&parsed.spec, entry.value);
+    }
+    const auto preset = preset_config(parsed.spec.model.preset);
+    if (preset.ok()) {
+      parsed.spec.model.config = *preset;
+    } else {
+      report("model.preset", preset.error().message(), nullptr);
+    }
+  }
+
+  // The entry that decided `key`, or one below it ("data.holdout" stands where its first key does).
+  const TomlEntry* last_entry(const std::string& key) const {
+    const TomlEntry* found = nullptr;
+    for (const TomlEntry& entry : entries_) {
+      if (entry.key == key || (found == nullptr && entry.key.starts_with(key + "."))) found = &entry;
+    }
+    return found;
+  }
+
+  void make_absolute(const std::string& base) {
+    for (auto& file : parsed.spec.data.files) file = absolute_from(base, file);
+    for (auto& file : parsed.spec.data.holdout.files) file = absolute_from(base, file);
+    std::string& tokenizer = parsed.spec.tokenizer.file;
+    if (!tokenizer.empty()) tokenizer = absolute_from(base, tokenizer);
+  }
+
+  std::vector<TomlEntry> entries_;  // of the file, then of --set: the later one wins
+  size_t of_file_ = 0;
+  std::set<std::string> wrong_;
+};
+
+void check_files_exist(FileSystem& fs, const std::string& base, JobParser* parser) {
+  const auto check = [&](const std::string& key, const std::vector<std::string>& files) {
+    for (const std::string& file : files) {
+      const auto size = fs.file_size(file);
+      if (size.ok()) continue;
+      parser->report(key, concat(size.error().message(), "; relative paths start at the job file's folder, ", base),
+                     nullptr);
+    }
+  };
+  const JobSpec& spec = parser->parsed.spec;
+  check("data.files", spec.data.files);
+  check("data.holdout.files", spec.data.holdout.files);
+  if (spec.tokenizer.kind == TokenizerKind::kFile && !spec.tokenizer.file.empty()) {
+    check("tokenizer.file", {spec.tokenizer.file});
+  }
+  parser->sort();
 }
 
 }  // namespace
 
 ParsedJob parse_job(const std::string& toml_text, const std::string& origin, const std::string& base_directory,
                     const std::vector<std::string>& sets) {
-  (void)origin;  // places are line and column; job_errors puts the origin in front
-  ParsedJob parsed;
-  const std::vector<TomlEntry> entries = gather(toml_text, sets, &parsed.errors);
-  std::map<std::string, std::pair<int, int>> places;
-  // The preset first: every other model key overrides it.
-  for (const TomlEntry& entry : entries) {
-    places[entry.key] = {entry.line, entry.column};
-    if (entry.key == "model.preset") find_field(entry.key)->set(&parsed.spec, entry.value);
-  }
-  if (auto preset = preset_config(parsed.spec.model.preset); preset.ok()) {
-    parsed.spec.model.config = *preset;
-  } else {
-    const auto place = places["model.preset"];
-    parsed.errors.push_back({place.first, place.second, "model.preset", preset.error().message()});
-  }
-  std::set<std::string> wrong;
-  for (const TomlEntry& entry : entries) {
-    const Field* field = find_field(entry.key);
-    const std::string problem = field == nullptr ? unknown_key(entry.key) : field->set(&parsed.spec, entry.value);
-    if (problem.empty()) continue;
-    parsed.errors.push_back({entry.line, entry.column, entry.key, problem});
-    wrong.insert(entry.key);
-  }
-  auto& data = parsed.spec.data;
-  for (auto& file : data.files) file = absolute_from(base_directory, file);
-  for (auto& file : data.holdout.files) file = absolute_from(base_directory, file);
-  if (!parsed.spec.tokenizer.file.empty()) {
-    parsed.spec.tokenizer.file = absolute_from(base_directory, parsed.spec.tokenizer.file);
-  }
-  // What a key says badly is reported once, not again for what follows from its default.
-  validate_job(parsed.spec, [&](const std::string& key, const std::string& message) {
-    if (wrong.contains(key)) return;
-    const auto place = places.contains(key) ? places[key] : std::pair<int, int>{0, 0};
-    parsed.errors.push_back({place.first, place.second, key, message});
-  });
-  std::stable_sort(parsed.errors.begin(), parsed.errors.end(), [](const SpecError& a, const SpecError& b) {
-    return std::pair(a.line, a.column) < std::pair(b.line, b.column);
-  });
-  return parsed;
+  (void)origin;  // errors hold line and column; job_errors puts the origin in front
+  JobParser parser;
+  parser.parse(toml_text, base_directory, sets);
+  return std::move(parser.parsed);
 }
 
 Error job_errors(const std::string& origin, const std::vector<SpecError>& errors) {
@@ -101,24 +182,15 @@ Error job_errors(const std::string& origin, const std::vector<SpecError>& errors
 }
 
 Result<JobSpec> load_job(const std::string& path, const std::vector<std::string>& sets) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  if (!in || !(text << in.rdbuf())) {
-    return not_found(concat(path, ": cannot be read; name a job file (examples/ecoli/quickstart.toml is one)"));
-  }
-  std::error_code ignored;
-  const std::string base = std::filesystem::absolute(path, ignored).parent_path().string();
-  ParsedJob parsed = parse_job(text.str(), path, base, sets);
-  std::vector<std::string> files = parsed.spec.data.files;
-  files.insert(files.end(), parsed.spec.data.holdout.files.begin(), parsed.spec.data.holdout.files.end());
-  if (!parsed.spec.tokenizer.file.empty()) files.push_back(parsed.spec.tokenizer.file);
-  for (const std::string& file : files) {
-    if (std::ifstream(file).good()) continue;
-    parsed.errors.push_back(
-        {0, 0, "data.files", concat(file, " cannot be read; relative paths start at the job file's folder, ", base)});
-  }
-  if (!parsed.errors.empty()) return job_errors(path, parsed.errors);
-  return std::move(parsed.spec);
+  const auto fs = make_posix_file_system();
+  const auto text = fs->read_file(path);
+  if (!text.ok()) return text.error().with_context("the job file");
+  const std::string base = std::filesystem::absolute(path).parent_path().string();
+  JobParser parser;
+  parser.parse(*text, base, sets);
+  check_files_exist(*fs, base, &parser);
+  if (!parser.parsed.errors.empty()) return job_errors(path, parser.parsed.errors);
+  return std::move(parser.parsed.spec);
 }
 
 std::string effective_job_toml(const JobSpec& spec) {

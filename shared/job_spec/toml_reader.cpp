@@ -2,7 +2,7 @@
 
 #include <toml++/toml.h>
 
-#include <sstream>
+#include <string_view>
 
 #include "shared/base/text.h"
 
@@ -21,65 +21,70 @@ const char* kind_name(const toml::node& node) {
   }
 }
 
-// False when no key takes such a value.
-bool convert(const toml::node& node, TomlValue* out) {
-  out->type = kind_name(node);
+TomlValue convert(const toml::node& node) {
+  TomlValue out;
+  out.type = kind_name(node);
   if (const auto* b = node.as_boolean()) {
-    out->value = b->get();
+    out.value = b->get();
   } else if (const auto* i = node.as_integer()) {
-    out->value = i->get();
+    out.value = i->get();
   } else if (const auto* f = node.as_floating_point()) {
-    out->value = f->get();
+    out.value = f->get();
   } else if (const auto* s = node.as_string()) {
-    out->value = s->get();
+    out.value = s->get();
   } else if (const auto* array = node.as_array()) {
     std::vector<std::string> strings;
     for (const auto& element : *array) {
-      if (!element.is_string()) return false;
-      strings.push_back(element.as_string()->get());
+      if (const auto* text = element.as_string()) strings.push_back(text->get());
     }
-    out->type = "array of strings";
-    out->value = std::move(strings);
-  } else {
-    return false;
+    const bool all_strings = strings.size() == array->size();
+    out.type = all_strings ? "array of strings" : node.is_array_of_tables() ? "array of tables" : "array";
+    if (all_strings) out.value = std::move(strings);
   }
-  return true;
+  return out;
 }
 
-void flatten(const toml::table& table, const std::string& prefix, std::vector<TomlEntry>* entries,
-             std::vector<SpecError>* errors) {
+void flatten(const toml::table& table, const std::string& prefix, std::vector<TomlEntry>* entries) {
   for (const auto& [key, node] : table) {
     const std::string name = prefix + std::string(key.str());
-    if (const auto* inner = node.as_table()) {
-      flatten(*inner, name + ".", entries, errors);
+    const auto* inner = node.as_table();
+    if (inner != nullptr && !inner->empty()) {
+      flatten(*inner, name + ".", entries);
       continue;
     }
-    TomlEntry entry;
-    entry.key = name;
-    // The key's own place; a key defined by a [table] header has the node's.
+    // A key that only a [table] header defines has no place of its own.
     const auto& place = key.source().begin.line != 0 ? key.source() : node.source();
-    entry.line = static_cast<int>(place.begin.line);
-    entry.column = static_cast<int>(place.begin.column);
-    if (convert(node, &entry.value)) {
-      entries->push_back(std::move(entry));
-    } else if (node.is_array_of_tables()) {
-      errors->push_back({entry.line, entry.column, name,
-                         concat("[[", name, "]] is not part of this version: only pretraining jobs are built")});
-    } else {
-      errors->push_back({entry.line, entry.column, name,
-                         concat("expected a boolean, number, string or array of strings, found ",
-                                node.is_array() ? "an array of something else" : kind_name(node))});
-    }
+    entries->push_back(
+        {name, convert(node), static_cast<int>(place.begin.line), static_cast<int>(place.begin.column), ""});
   }
+}
+
+// Keys nest one level a dot, and a table is walked and freed by recursion: no real job file comes near this.
+constexpr int kMostDotsInALine = 1000;
+
+bool too_deep(const std::string& text, int* line) {
+  int dots = 0;
+  *line = 1;
+  for (const char c : text) {
+    if (c == '\n') {
+      dots = 0;
+      ++*line;
+    }
+    if (c == '.' && ++dots > kMostDotsInALine) return true;
+  }
+  return false;
 }
 
 }  // namespace
 
 std::vector<TomlEntry> read_toml(const std::string& text, std::vector<SpecError>* errors) {
   std::vector<TomlEntry> entries;
+  if (int line = 0; too_deep(text, &line)) {
+    errors->push_back({line, 1, "", concat("more than ", kMostDotsInALine, " dots in one line: this is no job file")});
+    return entries;
+  }
   try {
-    const toml::table table = toml::parse(text);
-    flatten(table, "", &entries, errors);
+    flatten(toml::parse(text), "", &entries);
   } catch (const toml::parse_error& e) {
     errors->push_back({static_cast<int>(e.source().begin.line), static_cast<int>(e.source().begin.column), "",
                        concat("not valid TOML: ", e.description())});
@@ -87,17 +92,17 @@ std::vector<TomlEntry> read_toml(const std::string& text, std::vector<SpecError>
   return entries;
 }
 
-TomlValue read_toml_value(const std::string& text) {
-  TomlValue value;
-  try {
-    const toml::table table = toml::parse("value = " + text);
-    if (table.size() == 1 && convert(*table.get("value"), &value)) return value;
-  } catch (const toml::parse_error&) {
-    // not TOML: a string without quotes, as a shell user writes it
+std::vector<TomlEntry> read_toml_setting(const std::string& key, const std::string& value) {
+  std::vector<SpecError> errors;
+  // One line, so that what follows a line break is no second key.
+  if (value.find_first_of("\r\n") == std::string::npos) {
+    std::vector<TomlEntry> entries = read_toml("value = " + value, &errors);
+    constexpr size_t kPlaceholder = std::string_view("value").size();
+    for (TomlEntry& entry : entries)
+      entry = {key + entry.key.substr(kPlaceholder), std::move(entry.value), 0, 0, value};
+    if (errors.empty()) return entries;
   }
-  value.type = "string";
-  value.value = text;
-  return value;
+  return {{key, {value, "string"}, 0, 0, value}};
 }
 
 }  // namespace strand

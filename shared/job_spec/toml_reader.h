@@ -12,20 +12,22 @@
 namespace strand {
 
 struct TomlValue {
-  std::variant<bool, int64_t, double, std::string, std::vector<std::string>> value;  // arrays: of strings only
-  std::string type;  // "integer", "string", "array of strings", ... as found
+  // Arrays are of strings only; a table that is empty, and what no key takes (dates, other arrays), is monostate.
+  std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<std::string>> value;
+  std::string type;  // "integer", "string", "array of strings", "table", ... as found
 };
 
 struct TomlEntry {
   std::string key;  // "data.holdout.fraction"
   TomlValue value;
   int line = 0, column = 0;
+  std::string text;  // of --set only: the value as it was typed
 };
 
-// Tables, dotted keys and inline tables come out alike. Syntax errors and values of kinds no key takes (dates, arrays
-// of tables) are appended to `errors` with their place.
+// Tables, dotted keys and inline tables come out alike; an empty table is an entry of its own. A syntax error is the
+// only error there is, and leaves no entries.
 std::vector<TomlEntry> read_toml(const std::string& text, std::vector<SpecError>* errors);
-// The value part of --set key=value: as TOML, or as a plain string when it is none.
-TomlValue read_toml_value(const std::string& text);
+// The same for "--set key=value": the value as TOML, inline tables included, or as a plain string when it is none.
+std::vector<TomlEntry> read_toml_setting(const std::string& key, const std::string& value);
 
 }  // namespace strand

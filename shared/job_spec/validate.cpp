@@ -1,5 +1,7 @@
 #include "shared/job_spec/validate.h"
 
+#include <set>
+
 #include "shared/base/text.h"
 
 namespace strand {
@@ -9,6 +11,11 @@ using Report = std::function<void(const std::string&, const std::string&)>;
 
 void at_least(const Report& report, const std::string& key, int64_t value, int64_t least) {
   if (value < least) report(key, concat("must be at least ", least, ", found ", value));
+}
+
+// Beyond this nothing can be built, and sizes in bytes would not fit a number.
+void at_most(const Report& report, const std::string& key, int64_t value, int64_t most) {
+  if (value > most) report(key, concat("must be at most ", most, ", found ", value));
 }
 
 void within(const Report& report, const std::string& key, double value, double low, double high_excluded) {
@@ -26,9 +33,11 @@ void validate_model(const JobSpec& spec, const Report& report) {
   at_least(report, "model.vocabulary", c.vocabulary, 2);
   at_least(report, "model.max_sequence", c.max_sequence, 2);
   if (c.vocabulary > 65536) report("model.vocabulary", "must be at most 65536: tokens travel as 16 bits");
-  if (c.layers > 10000 || c.hidden > (1 << 20) || c.mlp_hidden > (1 << 22) || c.max_sequence > (1 << 24)) {
-    report("model.layers", "a size is beyond anything that can be built (layers, hidden, mlp_hidden or max_sequence)");
-  }
+  at_most(report, "model.layers", c.layers, 1024);
+  at_most(report, "model.hidden", c.hidden, 1 << 16);
+  at_most(report, "model.heads", c.heads, 1 << 16);
+  at_most(report, "model.mlp_hidden", c.mlp_hidden, 1 << 18);
+  at_most(report, "model.max_sequence", c.max_sequence, 1 << 20);
   if (c.heads > 0 && c.hidden > 0 && c.hidden % c.heads != 0) {
     report("model.heads", concat("must divide hidden: ", c.heads, " heads do not divide ", c.hidden,
                                  "; choose heads so that hidden / heads is whole"));
@@ -50,14 +59,19 @@ void validate_data(const JobSpec& spec, const Report& report) {
   const DataSpec& d = spec.data;
   if (d.files.empty()) report("data.files", "name at least one FASTA file: files = [\"genome.fna.gz\"]");
   at_least(report, "data.segment", d.segment, 2);
+  at_most(report, "data.segment", d.segment, 65535);
   at_least(report, "data.segment_bases", d.segment_bases, 0);
+  at_most(report, "data.segment_bases", d.segment_bases, int64_t{1} << 32);
   at_least(report, "data.stride", d.stride, 0);
-  if (d.segment > 65535) report("data.segment", "must be at most 65535 tokens");
+  at_most(report, "data.stride", d.stride, int64_t{1} << 32);
   if (d.segment > spec.model.config.max_sequence) {
     report("data.segment", concat("rows of ", d.segment, " tokens do not fit model.max_sequence = ",
                                   spec.model.config.max_sequence, "; shorten segment or raise max_sequence"));
   }
   const HoldoutSpec& h = d.holdout;
+  if (std::set(d.files.begin(), d.files.end()).size() != d.files.size()) {
+    report("data.files", "names a file twice: its records would be there twice");
+  }
   const int ways = (h.fraction != 0) + !h.records.empty() + !h.files.empty() + !h.intervals.empty();
   if (ways > 1) report("data.holdout", "give exactly one of fraction, records, files, intervals");
   within(report, "data.holdout.fraction", h.fraction, 0, 1);
@@ -70,7 +84,7 @@ void validate_data(const JobSpec& spec, const Report& report) {
     if (t.k < 1 || t.k > 7) {
       report("tokenizer.k", concat("must be from 1 to 7, found ", t.k));
     } else {
-      ids = (int64_t{1} << (2 * t.k)) + 5;
+      ids = (t.k > 1 ? int64_t{1} << (2 * t.k) : 0) + 9;  // k-mers, 4 special tokens, the letters A T C G N
     }
   }
   if (t.kind == TokenizerKind::kBpe) at_least(report, "tokenizer.vocabulary", t.vocabulary, 10);
@@ -92,12 +106,15 @@ void validate_train(const JobSpec& spec, const Report& report) {
   if (t.lanes > 0 && (t.lanes & (t.lanes - 1)) != 0) {
     report("train.lanes", concat("must be a power of two (lanes are the leaves of a binary tree), found ", t.lanes));
   }
-  if (t.lanes > 65536 || t.micro_batch > (1 << 24) || t.micro_batches_per_lane > (1 << 20)) {
-    report("train.micro_batch", "lanes, micro_batch or micro_batches_per_lane is beyond anything that can be built");
-  }
+  at_most(report, "train.steps", t.steps, int64_t{1} << 40);
+  at_most(report, "train.lanes", t.lanes, 1 << 16);
+  at_most(report, "train.micro_batch", t.micro_batch, 1 << 16);
+  at_most(report, "train.micro_batches_per_lane", t.micro_batches_per_lane, 1 << 16);
   at_least(report, "train.warmup", t.warmup, 0);
-  if (t.warmup > t.steps)
-    report("train.warmup", concat("is longer than the training: ", t.warmup, " of ", t.steps, " steps"));
+  if (t.warmup > t.steps) {
+    report("train.warmup", concat("is longer than the training: ", t.warmup, " of ", t.steps,
+                                  " steps; set warmup to at most ", t.steps));
+  }
   if (!(t.learning_rate > 0)) report("train.learning_rate", concat("must be above 0, found ", t.learning_rate));
   if (t.final_fraction < 0 || t.final_fraction > 1) report("train.final_fraction", "must be in [0, 1]");
   if (t.weight_decay < 0) report("train.weight_decay", "must not be negative");
@@ -120,15 +137,20 @@ void validate_rest(const JobSpec& spec, const Report& report) {
     report("job.kind", concat("this version builds kind = \"pretrain\" only, found \"", spec.job.kind, "\""));
   }
   at_least(report, "job.retries", spec.job.retries, 0);
+  at_most(report, "job.retries", spec.job.retries, 1'000'000);
+  at_least(report, "job.priority", spec.job.priority, -1'000'000);
+  at_most(report, "job.priority", spec.job.priority, 1'000'000);
   const ParallelSpec& p = spec.parallel;
-  at_least(report, "parallel.replicas", p.replicas, 1);
   at_least(report, "parallel.min_replicas", p.min_replicas, 1);
-  if (p.replicas > spec.train.lanes) {
-    report("parallel.replicas", concat("at most as many as lanes: ", p.replicas, " over ", spec.train.lanes));
+  if (spec.train.lanes >= 1 && p.replicas > spec.train.lanes) {
+    report("parallel.replicas",
+           concat("must be at most train.lanes: ", p.replicas, " replicas over ", spec.train.lanes, " lanes"));
   }
-  if (p.min_replicas > p.replicas) report("parallel.min_replicas", "is above replicas");
+  if (p.min_replicas > p.replicas) {
+    report("parallel.min_replicas", concat("is above replicas: ", p.min_replicas, " of ", p.replicas));
+  }
   const auto one_only = [&](const char* key, int64_t value) {
-    if (value != 1) report(key, concat("this version trains on one worker: must be 1, found ", value));
+    if (value != 1) report(key, concat("this version trains on one worker, so it must be 1, found ", value));
   };
   one_only("parallel.replicas", p.replicas);
   one_only("parallel.stages", p.stages);
@@ -137,7 +159,7 @@ void validate_rest(const JobSpec& spec, const Report& report) {
     report("parallel.schedule", concat("expected \"1f1b\" or \"gpipe\", found \"", p.schedule, "\""));
   }
   if (p.consistency != "bsp") {
-    report("parallel.consistency", concat("this version has \"bsp\" only, found \"", p.consistency, "\""));
+    report("parallel.consistency", concat("this version trains with \"bsp\" only, found \"", p.consistency, "\""));
   }
   if (p.device != "auto" && p.device != "cpu") {
     report("parallel.device", concat("this version computes on \"cpu\" (or \"auto\"), found \"", p.device, "\""));

@@ -1,0 +1,379 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "shared/base/rng.h"
+#include "shared/base/text.h"
+#include "shared/job_spec/job_spec.h"
+
+namespace strand {
+namespace {
+
+const std::string kMinimal = "[job]\nname = \"a\"\n[data]\nfiles = [\"g.fna\"]\n";
+
+std::string all_of(const ParsedJob& parsed) {
+  return job_errors("job.toml", parsed.errors).message();
+}
+
+ParsedJob parse(const std::string& text, const std::vector<std::string>& sets = {}) {
+  return parse_job(text, "job.toml", "/base", sets);
+}
+
+// The one error of the minimal job with `more` lines or settings.
+std::string only_error(const std::string& more, const std::vector<std::string>& sets = {}) {
+  const ParsedJob parsed = parse(kMinimal + more, sets);
+  EXPECT_EQ(parsed.errors.size(), 1u) << more << "\n" << all_of(parsed);
+  return all_of(parsed);
+}
+
+TEST(JobFile, TheMinimalJobIsTheDefaults) {
+  const ParsedJob parsed = parse(kMinimal);
+  ASSERT_TRUE(parsed.errors.empty()) << all_of(parsed);
+  JobSpec expected;
+  expected.job.name = "a";
+  expected.data.files = {"/base/g.fna"};
+  EXPECT_EQ(parsed.spec, expected);
+}
+
+TEST(JobFile, TablesDottedKeysAndInlineTablesAreTheSame) {
+  const std::string rest = "[data]\nfiles = [\"/x/../g.fna\"]\n";
+  const char* ways[] = {"[job]\nname = \"a\"\n[data.holdout]\nfraction = 0.1\n[train]\nsteps = 5\nwarmup = 1\n",
+                        "job.name = \"a\"\ndata.holdout.fraction = 0.1\ntrain.steps = 5\ntrain.warmup = 1\n",
+                        "job = {name = \"a\"}\ntrain = {steps = 5, warmup = 1}\n"};
+  JobSpec first;
+  for (size_t i = 0; i < std::size(ways); ++i) {
+    std::string text = ways[i];
+    if (i == 0) text += "[data]\nfiles = [\"/x/../g.fna\"]\n";
+    if (i == 1) text += "data.files = [\"/x/../g.fna\"]\n";
+    if (i == 2) text += "data = {files = [\"/x/../g.fna\"], holdout = {fraction = 0.1}}\n";
+    const ParsedJob parsed = parse(text);
+    ASSERT_TRUE(parsed.errors.empty()) << all_of(parsed);
+    if (i == 0) first = parsed.spec;
+    EXPECT_EQ(parsed.spec, first) << text;
+  }
+  EXPECT_EQ(first.data.files, std::vector<std::string>{"/g.fna"});
+  EXPECT_EQ(first.data.holdout.fraction, 0.1);
+}
+
+TEST(JobFile, ThePresetComesFirstWhereverItStands) {
+  const ParsedJob parsed = parse(kMinimal + "[model]\nheads = 4\npreset = \"omni-dna-1b\"\nnorm = \"rms\"\n");
+  ASSERT_TRUE(parsed.errors.empty()) << all_of(parsed);
+  TransformerConfig expected = preset_config("omni-dna-1b").value();
+  expected.heads = 4;
+  expected.norm = NormKind::kRms;
+  EXPECT_EQ(parsed.spec.model.config, expected);
+}
+
+TEST(JobFile, EveryErrorAtOnceWithItsPlace) {
+  const ParsedJob parsed = parse(
+      "[job]\n"
+      "name = \"a b\"\n"                // 2
+      "[model]\n"                       //
+      "preset = \"omni-dna-20\"\n"      // 4
+      "[data]\n"                        //
+      "files = []\n"                    // 6
+      "  segement = 3\n"                // 7
+      "[train]\n"                       //
+      "steps = \"many\"\n"              // 9
+      "lanes = 3\n"                     // 10
+      "beta1 = 1.0\n"                   // 11
+      "schedule = \"cosin\"\n"          // 12
+      "[parallel]\nreplicas = 2\n"      // 14
+      "[[task]]\nname = \"H3\"\n"       // 15
+      "[adapter]\nkind = \"lora\"\n");  // 18
+  EXPECT_EQ(
+      all_of(parsed),
+      "job.toml:2:1: job.name: may hold letters, digits, '-', '_' and '.', and not begin with '.': it names the "
+      "run directory\n"
+      "job.toml:4:1: model.preset: no preset \"omni-dna-20\"; did you mean \"omni-dna-20m\"? Known: omni-dna-20m, "
+      "omni-dna-60m, omni-dna-116m, omni-dna-300m, omni-dna-700m, omni-dna-1b\n"
+      "job.toml:6:1: data.files: name at least one FASTA file: files = [\"genome.fna.gz\"]\n"
+      "job.toml:7:3: data.segement: unknown key; did you mean data.segment?\n"
+      "job.toml:9:1: train.steps: expected an integer, found string\n"
+      "job.toml:10:1: train.lanes: must be a power of two (lanes are the leaves of a binary tree), found 3\n"
+      "job.toml:11:1: train.beta1: must be in [0, 1), found 1\n"
+      "job.toml:12:1: train.schedule: expected one of constant | linear | cosine | inverse-sqrt, found \"cosin\"; "
+      "did you mean \"cosine\"?\n"
+      "job.toml:14:1: parallel.replicas: this version trains on one worker, so it must be 1, found 2\n"
+      "job.toml:15:3: task: [task] is not part of this version, which builds pretraining jobs only: remove it\n"
+      "job.toml:18:1: adapter.kind: [adapter] is not part of this version, which builds pretraining jobs only: "
+      "remove it");
+}
+
+TEST(JobFile, ASyntaxErrorStandsAlone) {
+  for (const std::string text : {"[job\n", "a = \n", "a = 1\na = 2\n", "\xff = 1", "[a]\n[a]\n"}) {
+    const ParsedJob parsed = parse(text);
+    ASSERT_EQ(parsed.errors.size(), 1u) << text;
+    EXPECT_GT(parsed.errors[0].line, 0);
+    EXPECT_NE(parsed.errors[0].message.find("not valid TOML"), std::string::npos);
+  }
+  std::string deep = "a";
+  for (int i = 0; i < 100000; ++i) deep += ".a";
+  EXPECT_NE(all_of(parse(deep + " = 1\n")).find("this is no job file"), std::string::npos);
+  EXPECT_NE(all_of(parse("[" + deep + "]\n")).find("this is no job file"), std::string::npos);
+}
+
+TEST(JobFile, ImpossibleSizesAreRefusedWithTheMend) {
+  struct Case {
+    const char *lines, *message;
+  };
+  const Case cases[] = {
+      {"[model]\nheads = 7\n", ":6:1: model.heads: must divide hidden: 7 heads do not divide 256"},
+      {"[model]\nhidden = 24\nheads = 8\n", "rotary positions need an even head size, found 24 / 8 = 3"},
+      {"[model]\nlayers = 0\n", "must be at least 1, found 0"},
+      {"[model]\nlayers = -4\n", "must be at least 1, found -4"},
+      {"[model]\ndropout = 1\n", "must be in [0, 1), found 1"},
+      {"[model]\ndropout = -0.5\n", "must be in [0, 1), found -0.5"},
+      {"[model]\nvocabulary = 15\n", "the tokenizer has 16 ids, the model only 15"},
+      {"[model]\nvocabulary = 100000\n", "at most 65536"},
+      {"[model]\nmax_sequence = 100\n", "data.segment: rows of 250 tokens do not fit model.max_sequence = 100"},
+      {"[model]\nnorm_eps = 0\n", "must be above 0"},
+      {"[model]\nnorm_eps = nan\n", "must be finite"},
+      {"[tokenizer]\nkind = \"bpe\"\nvocabulary = 5000\n", "the tokenizer has 5000 ids, the model only 4096"},
+      {"[tokenizer]\nkind = \"kmer\"\nk = 6\n", "the tokenizer has 4105 ids, the model only 4096"},
+      {"[tokenizer]\nkind = \"kmer\"\nk = 9\n", "must be from 1 to 7, found 9"},
+      {"[tokenizer]\nkind = \"file\"\n", "tokenizer.file: name the tokenizer.json"},
+      {"segment = 251\n", ":5:1: data.segment: rows of 251 tokens do not fit model.max_sequence = 250"},
+      {"segment = 0\n", "must be at least 2, found 0"},
+      {"stride = -1\n", "must be at least 0, found -1"},
+      {"[data.holdout]\nfraction = 1.0\n", "must be in [0, 1), found 1"},
+      {"[data.holdout]\nfraction = -0.1\n", "must be in [0, 1)"},
+      {"[data.holdout]\nfraction = 0.1\nrecords = [\"chr1\"]\n", ":6:1: data.holdout: give exactly one of"},
+      {"[data.holdout]\nintervals = [\"chr1\"]\n", "expected \"record:begin-end\""},
+      {"[data.holdout]\nintervals = [\"chr1:5-5\"]\n", "is an empty interval"},
+      {"[data.holdout]\nintervals = [\"chr1:1-99999999999999999999\"]\n", "expected \"record:begin-end\""},
+      {"[train]\nsteps = 0\nwarmup = 0\n", "must be at least 1, found 0"},
+      {"[train]\nsteps = 1000000000000000000\n", "must be at most"},
+      {"[train]\nlanes = 0\n", "must be at least 1, found 0"},
+      {"[train]\nlanes = 6\n", "must be a power of two"},
+      {"[train]\nmicro_batch = 100000000\n", "must be at most"},
+      {"[train]\nwarmup = 1001\n", "is longer than the training: 1001 of 1000 steps; set warmup to at most 1000"},
+      {"[train]\nclip = -1\n", "must not be negative"},
+      {"[train]\nbeta2 = 1.5\n", "must be in [0, 1), found 1.5"},
+      {"[train]\nlearning_rate = 0\n", "must be above 0"},
+      {"[train]\nfinal_fraction = 2\n", "must be in [0, 1]"},
+      {"[train]\nseed = -1\n", "must not be negative"},
+      {"[train]\nsteps = 1.5\n", "expected an integer, found number"},
+      {"[train]\nsteps = 1979-05-27\n", "expected an integer, found date or time"},
+      {"[train]\nsteps = [1]\n", "expected an integer, found array"},
+      {"[train]\nsteps = {}\n", "expected an integer, found table"},
+      {"[train]\nprecision = \"fp16\"\n", "expected one of auto | fp32 | bf16, found \"fp16\""},
+      {"[train]\ndeterministic = 1\n", "expected true or false, found integer"},
+      {"[parallel]\nreplicas = 8\n", "must be at most train.lanes: 8 replicas over 4 lanes"},
+      {"[parallel]\nmin_replicas = 2\n", "is above replicas: 2 of 1"},
+      {"[parallel]\nthreads = -1\n", "must be from 0"},
+      {"[checkpoint]\nkeep = 0\n", "must be at least 1"},
+      {"[evaluate]\nbatches = 0\n", "must be at least 1"},
+  };
+  for (const Case& c : cases) {
+    EXPECT_NE(only_error(c.lines).find(c.message), std::string::npos) << c.lines << only_error(c.lines);
+  }
+  EXPECT_TRUE(parse(kMinimal + "[train]\ndeterministic = false\nclip = 0\n[model]\nhidden = 24\nheads = 8\n"
+                               "positions = \"learned\"\n")
+                  .errors.empty());
+}
+
+TEST(JobFile, WhatThisVersionDoesNotDoIsRefusedPlainly) {
+  const char* const lines[] = {"[parallel]\nreplicas = 2\n",      "[parallel]\nstages = 2\n",
+                               "[parallel]\nchunks = 2\n",        "[parallel]\nconsistency = \"ssp\"\n",
+                               "[parallel]\ndevice = \"cuda\"\n", "[model]\ninit = \"weights/\"\n",
+                               "[model]\ncausal = false\n",       "[[task]]\nname = \"H3\"\n",
+                               "[adapter]\nrank = 8\n",           "[job.x]\n[adapter]\n"};
+  for (const std::string line : lines) {
+    if (line.starts_with("[job.x]")) continue;
+    EXPECT_NE(only_error(line).find("this version"), std::string::npos) << only_error(line);
+  }
+  EXPECT_NE(only_error("[parallel]\nschedule = \"zb-h1\"\n").find("expected \"1f1b\" or \"gpipe\""), std::string::npos);
+  EXPECT_TRUE(parse(kMinimal + "[parallel]\nschedule = \"gpipe\"\n").errors.empty());
+  const ParsedJob kind = parse("[job]\nname = \"a\"\nkind = \"finetune\"\n[data]\nfiles = [\"g\"]\n");
+  EXPECT_EQ(all_of(kind), "job.toml:3:1: job.kind: this version builds kind = \"pretrain\" only, found \"finetune\"");
+}
+
+TEST(JobFile, UnknownKeysNameTheNearest) {
+  EXPECT_NE(only_error("[train]\nmicrobatch = 1\n").find("did you mean train.micro_batch?"), std::string::npos);
+  EXPECT_NE(only_error("[trian]\nsteps = 1\n").find("did you mean train.steps?"), std::string::npos);
+  EXPECT_NE(only_error("[train]\nevery = 1\n").find("did you mean checkpoint.every?"), std::string::npos);
+  EXPECT_NE(only_error("[chekpoint]\n").find("did you mean checkpoint?"), std::string::npos);
+  EXPECT_NE(only_error("[something]\nquite = 1\n").find("docs/job_file.md lists all keys"), std::string::npos);
+  const ParsedJob parsed = parse("train = 5\n" + kMinimal);
+  EXPECT_EQ(all_of(parsed), "job.toml:1:1: train: expected a table, found integer");
+}
+
+TEST(JobSettings, WinOverTheFileAndAreCheckedAlike) {
+  const ParsedJob parsed = parse(kMinimal + "[train]\nsteps = 100\n",
+                                 {"train.steps=500", "job.name=2024", "train.schedule=linear", "model.tied=false",
+                                  "data.holdout={fraction = 0.25}", "data.files=[\"x\", \"/y\"]", " train.clip = 0.5",
+                                  "train.steps=600", "train.learning_rate=1e-4"});
+  ASSERT_TRUE(parsed.errors.empty()) << all_of(parsed);
+  EXPECT_EQ(parsed.spec.train.steps, 600);
+  EXPECT_EQ(parsed.spec.job.name, "2024");
+  EXPECT_EQ(parsed.spec.train.schedule, ScheduleKind::kLinear);
+  EXPECT_FALSE(parsed.spec.model.config.tied);
+  EXPECT_EQ(parsed.spec.data.holdout.fraction, 0.25);
+  EXPECT_EQ(parsed.spec.data.files, (std::vector<std::string>{"/base/x", "/y"}));
+  EXPECT_EQ(parsed.spec.train.clip, 0.5);
+  EXPECT_EQ(parsed.spec.train.learning_rate, 1e-4);
+  EXPECT_EQ(only_error("", {"train.lanes=3"}),
+            "job.toml: train.lanes: --set: must be a power of two (lanes are the leaves of a binary tree), found 3");
+  EXPECT_EQ(only_error("", {"train.step=3"}), "job.toml: train.step: --set: unknown key; did you mean train.steps?");
+  EXPECT_EQ(only_error("", {"train.steps=x\ny"}), "job.toml: train.steps: --set: expected an integer, found string");
+  EXPECT_NE(only_error("", {"train.steps"}).find("expected key=value"), std::string::npos);
+  EXPECT_NE(only_error("", {"=5"}).find("expected key=value"), std::string::npos);
+}
+
+// A random valid job that differs from the defaults in every key a valid job may.
+JobSpec random_spec(uint64_t seed) {
+  uint64_t draws = 0;
+  const PhiloxKey key = philox_key(seed, Purpose::kTest);
+  const auto draw = [&](int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(random_word(key, draws++, 0, 0) % static_cast<uint64_t>(high - low + 1));
+  };
+  const auto real = [&](double low, double high) {
+    return low + (high - low) * open_unit_double(random_word(key, draws++, 0, 0));
+  };
+  const auto word = [&] {
+    static constexpr const char* kLetters[] = {"a", "b", " ", "\"", "\\", "#", "=", "\t", "\x7f", "é", "'", "."};
+    std::string text;
+    for (int64_t n = draw(1, 12); n > 0; --n) text += kLetters[draw(0, std::size(kLetters) - 1)];
+    return text;
+  };
+  JobSpec s;
+  s.job = {
+      .name = concat("job-", draw(0, 99), "_x.y"), .kind = "pretrain", .priority = draw(-9, 9), .retries = draw(0, 9)};
+  const auto presets = preset_names();
+  s.model.preset = presets[static_cast<size_t>(draw(0, 5))];
+  TransformerConfig& c = s.model.config;
+  c = preset_config(s.model.preset).value();
+  c.layers = draw(1, 40);
+  c.heads = draw(1, 16);
+  c.hidden = c.heads * 2 * draw(1, 64);
+  c.mlp_hidden = draw(1, 4096);
+  c.vocabulary = draw(5000, 65536);
+  c.max_sequence = draw(2, 4000);
+  c.norm = static_cast<NormKind>(draw(0, 2));
+  c.norm_eps = static_cast<float>(real(1e-7, 1e-2));
+  c.positions = static_cast<PositionKind>(draw(0, 2));
+  c.rope_theta = static_cast<float>(real(1, 1e6));
+  c.mlp = static_cast<MlpKind>(draw(0, 2));
+  c.attention = draw(0, 1) == 1;
+  c.bias = draw(0, 1) == 1;
+  c.tied = draw(0, 1) == 1;
+  c.embedding_scale = static_cast<float>(real(0.1, 100));
+  c.dropout = real(0, 0.9);
+  c.init_kind = static_cast<InitKind>(draw(0, 1));
+  c.init_std = real(1e-4, 1);
+  s.tokenizer.kind = static_cast<TokenizerKind>(draw(0, 3));
+  s.tokenizer.vocabulary = draw(10, 5000);
+  s.tokenizer.k = draw(1, 6);
+  if (s.tokenizer.kind == TokenizerKind::kFile) s.tokenizer.file = "/t/" + word() + "x";
+  for (int64_t n = draw(1, 3); n > 0; --n) s.data.files.push_back(concat("/d/", n, word(), "x"));
+  s.data.segment = draw(2, c.max_sequence);
+  s.data.segment_bases = draw(0, 99999);
+  s.data.stride = draw(0, 99999);
+  s.data.reverse_complement = draw(0, 1) == 1;
+  HoldoutSpec& h = s.data.holdout;
+  const int64_t way = draw(0, 4);
+  if (way == 1) h.fraction = real(0, 1);
+  if (way == 2) h.records = {word(), word()};
+  if (way == 3) h.files = {"/h/" + word() + "x"};
+  if (way == 4) h.intervals = {{word() + ":" + word(), draw(0, 9), draw(10, 1 << 30)}, {"chr-1", 0, 1}};
+  TrainSpec& t = s.train;
+  t.steps = draw(100, 1'000'000);
+  t.lanes = int64_t{1} << draw(0, 8);
+  t.micro_batch = draw(1, 512);
+  t.micro_batches_per_lane = draw(1, 64);
+  t.precision = static_cast<Precision>(draw(0, 2));
+  t.seed = static_cast<uint64_t>(draw(0, INT32_MAX)) << 31;
+  t.deterministic = draw(0, 1) == 1;
+  t.learning_rate = real(1e-9, 1);
+  t.schedule = static_cast<ScheduleKind>(draw(0, 3));
+  t.warmup = draw(0, 100);
+  t.final_fraction = real(0, 1);
+  t.weight_decay = real(0, 1);
+  t.decay_norm_and_bias = draw(0, 1) == 1;
+  t.decay_embeddings = draw(0, 1) == 1;
+  t.beta1 = real(0, 1);
+  t.beta2 = real(0, 1);
+  t.epsilon = real(1e-12, 1e-3);
+  t.clip = draw(0, 1) == 1 ? 0 : real(0, 10);
+  s.parallel.schedule = draw(0, 1) == 1 ? "gpipe" : "1f1b";
+  s.parallel.threads = draw(0, 64);
+  s.parallel.device = draw(0, 1) == 1 ? "cpu" : "auto";
+  s.parallel.backup = draw(0, 1) == 1;
+  s.checkpoint = {.every = draw(0, 1000), .keep = draw(1, 9)};
+  s.evaluate = {.every = draw(0, 1000), .batches = draw(1, 1000)};
+  return s;
+}
+
+TEST(EffectiveJob, ReadsBackToTheSameValue) {
+  for (uint64_t seed = 0; seed < 2000; ++seed) {
+    const JobSpec spec = random_spec(seed);
+    const std::string text = effective_job_toml(spec);
+    const ParsedJob parsed = parse(text);
+    ASSERT_TRUE(parsed.errors.empty()) << "seed " << seed << "\n" << all_of(parsed) << "\n" << text;
+    ASSERT_EQ(parsed.spec, spec) << "seed " << seed << "\n" << text;
+    ASSERT_EQ(effective_job_toml(parsed.spec), text);
+    ASSERT_TRUE(resume_differences(spec, parsed.spec).empty());
+  }
+}
+
+TEST(Resume, NamesWhatMayNotChange) {
+  JobSpec run = parse(kMinimal).spec, wanted = run;
+  wanted.job.priority = 5;
+  wanted.job.retries = 9;
+  wanted.parallel.threads = 7;
+  wanted.checkpoint.every = 1;
+  wanted.evaluate.batches = 1;
+  EXPECT_TRUE(resume_differences(run, wanted).empty());
+  wanted.train.learning_rate = 0.002;
+  wanted.data.holdout.records = {"chr1"};
+  wanted.model.config.norm = NormKind::kLayer;
+  EXPECT_EQ(resume_differences(run, wanted),
+            (std::vector<std::string>{"model.norm: \"rms\" -> \"layer\"", "data.holdout.records: (none) -> [\"chr1\"]",
+                                      "train.learning_rate: 6e-4 -> 0.002"}));
+}
+
+TEST(LoadJob, FilesMustExistAndStartAtTheJobFile) {
+  std::string folder = "/tmp/strand_job_XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const auto write = [&](const std::string& name, const std::string& text) {
+    std::ofstream(folder + "/" + name) << text;
+  };
+  write("job.toml", kMinimal + "[data.holdout]\nfiles = [\"h.fna\"]\n");
+  const auto missing = load_job(folder + "/job.toml", {"data.files=[\"g.fna\", \"/tmp\"]"});
+  ASSERT_FALSE(missing.ok());
+  EXPECT_EQ(missing.error().code(), ErrorCode::kBadInput);
+  EXPECT_EQ(missing.error().message(),
+            folder + "/job.toml: data.files: --set: looking at " + folder +
+                "/g.fna: No such file or directory; check the spelling of the path; relative paths start at the job "
+                "file's folder, " +
+                folder + "\n" + folder + "/job.toml:6:1: data.holdout.files: looking at " + folder +
+                "/h.fna: No such file or directory; check the spelling of the path; relative paths start at the job "
+                "file's folder, " +
+                folder);
+  write("g.fna", ">a\nACGT\n");
+  write("h.fna", ">b\nACGT\n");
+  const auto loaded = load_job(folder + "/job.toml", {});
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message();
+  EXPECT_EQ(loaded->data.files, std::vector<std::string>{folder + "/g.fna"});
+  const auto none = load_job(folder + "/none.toml", {});
+  ASSERT_FALSE(none.ok());
+  EXPECT_EQ(none.error().code(), ErrorCode::kNotFound);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Examples, AreValidJobs) {
+  int jobs = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("examples/ecoli")) {
+    if (entry.path().extension() != ".toml") continue;
+    const auto job = load_job(entry.path().string(), {});
+    EXPECT_TRUE(job.ok()) << job.error().message();
+    ++jobs;
+  }
+  EXPECT_GE(jobs, 3);
+}
+
+}  // namespace
+}  // namespace strand

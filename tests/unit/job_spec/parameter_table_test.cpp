@@ -1,0 +1,186 @@
+#include "shared/job_spec/parameter_table.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+namespace strand {
+namespace {
+
+struct Published {
+  const char* preset;
+  int64_t layers, hidden, heads;
+  int64_t tied_rms, tied_no_affine, untied_rms;
+};
+// omni-dna.md sections 1.1 and 1.3.
+constexpr Published kPublished[] = {
+    {"omni-dna-20m", 8, 256, 8, 9'441'536, 9'437'184, 10'490'112},
+    {"omni-dna-60m", 8, 512, 8, 35'660'288, 35'651'584, 37'757'440},
+    {"omni-dna-116m", 12, 768, 16, 116'411'136, 116'391'936, 119'556'864},
+    {"omni-dna-300m", 16, 1024, 16, 272'663'552, 272'629'760, 276'857'856},
+    {"omni-dna-700m", 16, 1536, 16, 610'321'920, 610'271'232, 616'613'376},
+    {"omni-dna-1b", 16, 2048, 16, 1'082'198'016, 1'082'130'432, 1'090'586'624},
+};
+
+int64_t count(TransformerConfig config, NormKind norm, bool tied) {
+  config.norm = norm;
+  config.tied = tied;
+  return parameter_count(config);
+}
+
+TEST(Presets, SizesAndCountsAreThePublishedOnes) {
+  ASSERT_EQ(preset_names().size(), std::size(kPublished));
+  for (const Published& published : kPublished) {
+    const TransformerConfig config = preset_config(published.preset).value();
+    EXPECT_EQ(config.layers, published.layers);
+    EXPECT_EQ(config.hidden, published.hidden);
+    EXPECT_EQ(config.heads, published.heads);
+    EXPECT_EQ(config.mlp_hidden, 4 * published.hidden);
+    EXPECT_EQ(config.max_sequence, 250);
+    EXPECT_EQ(config.vocabulary, 4096);
+    EXPECT_EQ(config.norm_eps, 1e-5f);
+    EXPECT_TRUE(config.tied && config.causal && !config.bias);
+    EXPECT_EQ(count(config, NormKind::kRms, true), published.tied_rms) << published.preset;
+    EXPECT_EQ(count(config, NormKind::kLayerNoAffine, true), published.tied_no_affine) << published.preset;
+    EXPECT_EQ(count(config, NormKind::kRms, false), published.untied_rms) << published.preset;
+    EXPECT_EQ(count(config, NormKind::kLayerNoAffine, false),
+              published.untied_rms - published.tied_rms + published.tied_no_affine);
+  }
+}
+
+TEST(Presets, TheReleasedVariantsAreTheDefaults) {
+  const TransformerConfig big = preset_config("omni-dna-1b").value();
+  EXPECT_EQ(parameter_count(big), 1'082'130'432);
+  EXPECT_EQ(big.norm, NormKind::kLayerNoAffine);
+  EXPECT_EQ(big.init_kind, InitKind::kMitchell);
+  const TransformerConfig middle = preset_config("omni-dna-300m").value();
+  EXPECT_EQ(parameter_count(middle), 272'663'552);
+  EXPECT_EQ(middle.norm, NormKind::kRms);
+  EXPECT_EQ(middle.init_kind, InitKind::kNormal);
+  const auto wrong = preset_config("omni-dna-300");
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_NE(wrong.error().message().find("did you mean \"omni-dna-300m\"?"), std::string::npos);
+}
+
+TransformerConfig every_kind(int variant) {
+  TransformerConfig config;
+  config.layers = 3;
+  config.hidden = 48;
+  config.heads = 6;
+  config.mlp_hidden = 100;
+  config.vocabulary = 16;
+  config.norm = static_cast<NormKind>(variant % 3);
+  config.positions = static_cast<PositionKind>(variant / 3 % 3);
+  config.mlp = static_cast<MlpKind>(variant / 9 % 3);
+  config.bias = variant / 27 % 2 == 1;
+  config.tied = variant / 54 % 2 == 1;
+  return config;
+}
+
+TEST(ParameterTable, IsDenseOrderedAndNamedOnceForEveryKindOfModel) {
+  for (int variant = 0; variant < 108; ++variant) {
+    const TransformerConfig config = every_kind(variant);
+    const auto table = parameter_table(config);
+    std::set<std::string> names;
+    int64_t next = 0;
+    for (const ParameterInfo& p : table) {
+      EXPECT_TRUE(names.insert(p.name).second) << p.name;
+      EXPECT_EQ(p.first_element, next) << p.name;
+      int64_t elements = 1;
+      for (const int64_t extent : p.shape) elements *= extent;
+      EXPECT_EQ(p.elements, elements);
+      next += elements;
+      EXPECT_EQ(p.init == InitRule::kTruncatedNormal, p.init_std > 0) << p.name;
+      EXPECT_EQ(p.decay == DecayGroup::kNormOrBias, p.shape.size() == 1) << p.name;
+      const bool is_bias = p.name.ends_with(".bias");
+      EXPECT_EQ(p.init == InitRule::kZeros, is_bias) << p.name;
+    }
+    EXPECT_EQ(parameter_count(config), next);
+    EXPECT_EQ(table.front().name, "embedding.weight");
+    EXPECT_EQ(names.contains("head.weight"), !config.tied);
+    EXPECT_EQ(names.contains("position.weight"), config.positions == PositionKind::kLearned);
+    EXPECT_EQ(names.contains("final_norm.weight"), config.norm != NormKind::kLayerNoAffine);
+    EXPECT_EQ(names.contains("final_norm.bias"), config.norm == NormKind::kLayer);
+    EXPECT_EQ(names.contains("blocks.2.mlp.down.bias"), config.bias);
+  }
+}
+
+const ParameterInfo& named(const std::vector<ParameterInfo>& table, const std::string& name) {
+  for (const ParameterInfo& p : table) {
+    if (p.name == name) return p;
+  }
+  ADD_FAILURE() << name;
+  return table.front();
+}
+
+TEST(ParameterTable, ShapesAndOrderOfABlock) {
+  TransformerConfig config = every_kind(0);
+  config.norm = NormKind::kLayer;
+  config.bias = true;
+  std::vector<std::string> seen;
+  for (const ParameterInfo& p : parameter_table(config)) {
+    if (p.name.starts_with("blocks.1.")) seen.push_back(p.name.substr(9));
+  }
+  EXPECT_EQ(seen, (std::vector<std::string>{"attention_norm.weight", "attention_norm.bias", "attention.qkv.weight",
+                                            "attention.qkv.bias", "attention.out.weight", "attention.out.bias",
+                                            "mlp_norm.weight", "mlp_norm.bias", "mlp.up.weight", "mlp.up.bias",
+                                            "mlp.down.weight", "mlp.down.bias"}));
+  const auto table = parameter_table(config);
+  EXPECT_EQ(named(table, "blocks.1.attention.qkv.weight").shape, (std::vector<int64_t>{144, 48}));
+  EXPECT_EQ(named(table, "blocks.1.mlp.up.weight").shape, (std::vector<int64_t>{200, 48}));
+  EXPECT_EQ(named(table, "blocks.1.mlp.down.weight").shape, (std::vector<int64_t>{48, 100}));
+  config.mlp = MlpKind::kGelu;
+  EXPECT_EQ(named(parameter_table(config), "blocks.1.mlp.up.weight").shape, (std::vector<int64_t>{100, 48}));
+}
+
+TEST(ParameterTable, InitialDeviationsFollowTheRules) {
+  TransformerConfig config = preset_config("omni-dna-1b").value();
+  config.tied = false;
+  auto table = parameter_table(config);
+  const double d = 2048, m = 8192;
+  EXPECT_DOUBLE_EQ(named(table, "embedding.weight").init_std, 1 / std::sqrt(d));
+  EXPECT_DOUBLE_EQ(named(table, "head.weight").init_std, 1 / std::sqrt(d));
+  for (const int layer : {0, 7, 15}) {
+    const std::string block = "blocks." + std::to_string(layer) + ".";
+    EXPECT_DOUBLE_EQ(named(table, block + "attention.qkv.weight").init_std, 1 / std::sqrt(d));
+    EXPECT_DOUBLE_EQ(named(table, block + "mlp.up.weight").init_std, 1 / std::sqrt(d));
+    EXPECT_DOUBLE_EQ(named(table, block + "attention.out.weight").init_std, 1 / std::sqrt(2 * d * (layer + 1)));
+    EXPECT_DOUBLE_EQ(named(table, block + "mlp.down.weight").init_std, 1 / std::sqrt(2 * m * (layer + 1)));
+  }
+  config = preset_config("omni-dna-20m").value();
+  for (const ParameterInfo& p : parameter_table(config)) {
+    if (p.init != InitRule::kTruncatedNormal) continue;
+    EXPECT_DOUBLE_EQ(p.init_std, p.name.ends_with("mlp.down.weight") ? 0.02 / 4 : 0.02) << p.name;
+  }
+}
+
+TEST(Flops, ArePlainMultiplesOfTheSizes) {
+  const TransformerConfig config = preset_config("omni-dna-20m").value();
+  // 6 FLOPs a matrix element: blocks 8,388,608 and the output matrix 4096 x 256; attention 12 x 8 x 256 x 250 / 2.
+  EXPECT_DOUBLE_EQ(flops_per_token(config, 250), 6.0 * (8'388'608 + 1'048'576) + 12.0 * 8 * 256 * 250 / 2);
+  TransformerConfig untied = config, full = config;
+  untied.tied = false;
+  full.causal = false;
+  EXPECT_DOUBLE_EQ(flops_per_token(untied, 250), flops_per_token(config, 250)) << "tying changes no multiplication";
+  EXPECT_DOUBLE_EQ(flops_per_token(full, 250) - flops_per_token(config, 250), 12.0 * 8 * 256 * 250 / 2);
+}
+
+TEST(Memory, GrowsWithWhatTakesMemory) {
+  JobSpec spec;
+  spec.model.config = preset_config("omni-dna-116m").value();
+  const uint64_t base = memory_bytes(spec);
+  EXPECT_GT(base, 116'411'136u * 28) << "weights, moments, their copy and a gradient";
+  JobSpec more = spec;
+  more.train.lanes = 8;  // one level more of the lane tree
+  EXPECT_EQ(memory_bytes(more) - base, 4u * (116'411'136u + 4096u * 768u));
+  more = spec;
+  more.train.micro_batch *= 2;
+  EXPECT_GT(memory_bytes(more), base);
+  more = spec;
+  more.train.micro_batches_per_lane = 100;
+  EXPECT_EQ(memory_bytes(more), base) << "micro batches of a lane come one after another";
+}
+
+}  // namespace
+}  // namespace strand
