@@ -2,68 +2,90 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <random>
+
+#include "shared/base/hash.h"
 #include "shared/base/text.h"
 #include "shared/wire/messages.h"
 
 namespace strand {
 namespace {
 
-constexpr RetryPolicy kRetry{std::chrono::milliseconds(500), std::chrono::seconds(2), Duration(0)};
-constexpr Duration kWait = std::chrono::milliseconds(50);
+RetryPolicy policy_of(const ClientOptions& options) {
+  RetryPolicy policy;
+  policy.first_retry = std::chrono::milliseconds(500);
+  policy.deadline = options.timeout;
+  return policy;
+}
 
-Result<Json> read_reply(const std::string& command, const ClientReply& reply) {
-  if (reply.code != 255) return Error(static_cast<ErrorCode>(reply.code), reply.json);
-  return parse_json(reply.json, "the coordinator's answer to " + command);
+Error nobody_answers(const ClientOptions& options) {
+  return unavailable(concat("no coordinator answers at ", options.endpoint, " within ", to_seconds(options.timeout),
+                            " s; start one with `strand coordinator`, or name the right one"));
 }
 
 }  // namespace
 
-Client::Client(std::unique_ptr<Transport> transport, SocketId socket, std::string endpoint, std::string name)
-    : transport_(std::move(transport)),
-      socket_(socket),
-      endpoint_(std::move(endpoint)),
-      name_(std::move(name)),
-      tracker_(kRetry) {}
-
-Result<std::unique_ptr<Client>> Client::connect(std::unique_ptr<Transport> transport, const std::string& endpoint) {
-  const SystemClock clock;
-  std::string name = concat("c", getpid(), "-", clock.wall_nanoseconds());
-  STRAND_ASSIGN(const SocketId socket, transport->connect(endpoint, name));
-  return std::unique_ptr<Client>(new Client(std::move(transport), socket, endpoint, std::move(name)));
+std::string submission_token() {
+  std::random_device random;
+  return Digest128{(uint64_t{random()} << 32) | random(), (uint64_t{random()} << 32) | random()}.hex();
 }
 
-std::string Client::fresh_token() {
-  return concat(name_, "-", ++tokens_);
+CoordinatorClient::CoordinatorClient(const ClientOptions& options, std::unique_ptr<Transport> transport,
+                                     SocketId socket)
+    : options_(options), transport_(std::move(transport)), socket_(socket), tracker_(policy_of(options)) {}
+
+Result<std::unique_ptr<CoordinatorClient>> CoordinatorClient::connect(const ClientOptions& options) {
+  auto transport = options.make_transport ? options.make_transport() : make_zmq_transport();
+  const std::string routing_id = concat("client-", getpid(), "-", submission_token().substr(0, 16));
+  auto socket = transport->connect(options.endpoint, routing_id);
+  if (!socket.ok()) return socket.error().with_context("connecting to the coordinator at " + options.endpoint);
+  return std::unique_ptr<CoordinatorClient>(new CoordinatorClient(options, std::move(transport), *socket));
 }
 
-Result<Json> Client::call(const std::string& command, const Json& arguments, Duration limit) {
-  const Time end = clock_.now() + limit;
+Status CoordinatorClient::send(uint64_t number, const std::string& command, const std::string& arguments) {
   WireMessage message;
-  message.header.request = tracker_.begin(clock_.now());
-  message.body = ClientRequest{command, arguments.dump(-1, ' ', false, Json::error_handler_t::replace)};
-  const uint64_t request = message.header.request;
-  const std::string bytes = encode_message(message);
-  bool due = true;
-  while (clock_.now() < end) {
-    if (due) {
-      std::vector<Frame> frames;
-      frames.push_back(Frame::from_string(bytes));
-      due = transport_->send(socket_, "", std::move(frames)).ok() == false;  // not connected yet: again at once
-    }
-    STRAND_ASSIGN(auto incoming, transport_->receive(kWait));
-    if (incoming && !incoming->frames.empty()) {
-      auto answer = decode_message(incoming->frames[0].data(), incoming->frames[0].size());
-      const auto* reply = answer.ok() ? std::get_if<ClientReply>(&answer->body) : nullptr;
-      // The first answer to this request counts; one to an earlier, given up request is dropped.
-      if (reply != nullptr && answer->header.request == request && tracker_.complete(request)) {
-        return read_reply(command, *reply);
+  message.header.request = number;
+  message.body = ClientRequest{command, arguments};
+  return transport_->send(socket_, "", {Frame::from_string(encode_message(message))});
+}
+
+Result<Json> CoordinatorClient::request(const std::string& command, const Json& arguments) {
+  const std::string text = dump_json(arguments);
+  const uint64_t number = tracker_.begin(clock_.now());
+  (void)send(number, command, text);  // not sent now: the tracker repeats it
+  while (true) {
+    const Time now = clock_.now();
+    const Time next = tracker_.next_event(now + std::chrono::seconds(1));
+    auto incoming = transport_->receive(std::max(Duration::zero(), next - now));
+    if (!incoming.ok()) return incoming.error();
+    if (*incoming && !(*incoming)->frames.empty()) {
+      const Frame& frame = (*incoming)->frames[0];
+      auto message = decode_message(frame.data(), frame.size());
+      const auto* reply = message.ok() ? std::get_if<ClientReply>(&message->body) : nullptr;
+      if (reply && message->header.request == number && tracker_.complete(number)) {
+        if (reply->code == 255) return parse_json(reply->json, "the coordinator's answer");
+        return Error(static_cast<ErrorCode>(reply->code), reply->json);
       }
+      if (!message.ok() && message.error().code() == ErrorCode::kBadInput) return message.error();  // another version
     }
-    for (const uint64_t again : tracker_.poll(clock_.now()).resend) due = due || again == request;
+    const RequestTracker::Due due = tracker_.poll(clock_.now());
+    if (!due.expired.empty()) return nobody_answers(options_);
+    if (!due.resend.empty()) (void)send(number, command, text);
   }
-  tracker_.complete(request);
-  return unavailable(concat("no coordinator answers at ", endpoint_,
-                            "; is it running? Start one with: strand coordinator --bind ", endpoint_, " --dir DIR"));
+}
+
+Result<std::string> find_coordinator(FileSystem& fs, const std::string& directory) {
+  const std::string path = directory + "/coordinator.json";
+  const auto text = fs.read_file(path);
+  if (!text.ok()) {
+    return not_found(concat("no coordinator runs in ", directory, " (", path, " is absent); start one with ",
+                            "`strand coordinator --dir ", directory, "`, or name its endpoint"));
+  }
+  STRAND_ASSIGN(const Json json, parse_json(*text, path));
+  const auto endpoint = json.find("endpoint");
+  if (endpoint == json.end() || !endpoint->is_string()) return corrupt(path + ": names no endpoint");
+  return endpoint->get<std::string>();
 }
 
 }  // namespace strand

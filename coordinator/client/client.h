@@ -1,40 +1,49 @@
-// The other end of the coordinator's line: one command, one answer, whatever is lost or restarted in between.
+// Requests to the coordinator: one answer each, repeated until it comes or the deadline passes.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "shared/base/clock.h"
 #include "shared/base/result.h"
 #include "shared/formats/json.h"
+#include "shared/fs/file_system.h"
 #include "shared/net/request_tracker.h"
 #include "shared/net/transport.h"
 
 namespace strand {
 
-class Client {
+struct ClientOptions {
+  std::string endpoint;                                        // of the coordinator
+  Duration timeout = std::chrono::seconds(10);                 // of one request
+  std::function<std::unique_ptr<Transport>()> make_transport;  // empty: ZeroMQ without keys
+};
+
+class CoordinatorClient {
  public:
-  // Connects by itself again when the coordinator restarts. Used from one thread.
-  static Result<std::unique_ptr<Client>> connect(std::unique_ptr<Transport> transport, const std::string& endpoint);
+  static Result<std::unique_ptr<CoordinatorClient>> connect(const ClientOptions& options);
 
-  // Sends the command, again with the same number while nothing comes back, and waits for its answer at most `limit`:
-  // then kUnavailable, saying that no coordinator answers there. A refusal has the coordinator's code and words.
-  // coordinator/client_protocol.md lists commands, arguments and answers.
-  Result<Json> call(const std::string& command, const Json& arguments, Duration limit);
-
-  // Unique for this client and call: the "submission" of a submit, so that a repeated one is the same job.
-  std::string fresh_token();
+  // The answer's JSON (client_protocol.md). The coordinator's refusal is returned as the error it is; kUnavailable,
+  // with the mend, when nobody answers in time. A repeated request does nothing twice.
+  Result<Json> request(const std::string& command, const Json& arguments);
 
  private:
-  Client(std::unique_ptr<Transport> transport, SocketId socket, std::string endpoint, std::string name);
+  CoordinatorClient(const ClientOptions& options, std::unique_ptr<Transport> transport, SocketId socket);
+  Status send(uint64_t number, const std::string& command, const std::string& arguments);
 
+  ClientOptions options_;
+  SystemClock clock_;
   std::unique_ptr<Transport> transport_;
   SocketId socket_;
-  std::string endpoint_;
-  std::string name_;
-  SystemClock clock_;
   RequestTracker tracker_;
-  uint64_t tokens_ = 0;
 };
+
+// The endpoint of the coordinator that runs in `directory` (its coordinator.json). kNotFound, with the mend, when none
+// does.
+Result<std::string> find_coordinator(FileSystem& fs, const std::string& directory);
+
+// Random text, to make a repeated submit one job.
+std::string submission_token();
 
 }  // namespace strand
