@@ -3,10 +3,11 @@
 
 #include <fstream>
 #include <map>
-#include <regex>
 #include <set>
 #include <sstream>
+#include <vector>
 
+#include "shared/base/text.h"
 #include "shared/wire/messages.h"
 #include "tests/support/random_messages.h"
 
@@ -28,12 +29,24 @@ std::string section(const std::string& text, const std::string& title) {
   return text.substr(begin, end == std::string::npos ? end : end - begin);
 }
 
-// Rows of the tables of a section: the first word in backticks and the rest of the line.
+// Everything between pairs of `quote`. (Not std::regex: GCC 12 warns inside it under sanitizers.)
+std::vector<std::string> quoted(const std::string& text, char quote) {
+  std::vector<std::string> words;
+  size_t begin = text.find(quote);
+  while (begin != std::string::npos) {
+    const size_t end = text.find(quote, begin + 1);
+    if (end == std::string::npos) break;
+    words.push_back(text.substr(begin + 1, end - begin - 1));
+    begin = text.find(quote, end + 1);
+  }
+  return words;
+}
+
+// Rows of the tables of a section: the first word, in backticks, and the whole line.
 std::map<std::string, std::string> table(const std::string& text) {
-  static const std::regex kRow("\\n\\| `([a-z_]+)` \\|([^\\n]*)");
   std::map<std::string, std::string> rows;
-  for (auto it = std::sregex_iterator(text.begin(), text.end(), kRow); it != std::sregex_iterator(); ++it) {
-    rows[(*it)[1]] = (*it)[2];
+  for (const std::string& line : split(text, '\n')) {
+    if (line.starts_with("| `")) rows[quoted(line, '`').at(0)] = line;
   }
   return rows;
 }
@@ -48,17 +61,20 @@ std::string snake_case(const std::string& camel) {
 }
 
 TEST(DocumentsTest, TheTableOfMessagesIsTheUnionOfTheSchema) {
-  // Lines of message.capnp like: stepReport @7 :Worker.StepReport;
-  static const std::regex kMember("\\n +([a-zA-Z]+) @[0-9]+ :(Worker|Data|Client)\\.([A-Za-z]+);");
-  const std::string schema = read("schemas/message.capnp");
   const auto rows = table(section(read("schemas/README.md"), "Messages"));
   std::set<std::string> members, codec;
-  for (auto it = std::sregex_iterator(schema.begin(), schema.end(), kMember); it != std::sregex_iterator(); ++it) {
-    const std::string name = snake_case((*it)[1]), file = snake_case((*it)[2]).substr(1) + ".capnp";
+  for (const std::string& line : split(read("schemas/message.capnp"), '\n')) {
+    // Lines like: "    stepReport @7 :Worker.StepReport;" (those of the header are not in the union)
+    const size_t at = line.find(" @"), colon = line.find(" :"), dot = line.find('.', at);
+    if (at == std::string::npos || colon == std::string::npos || dot == std::string::npos) continue;
+    const std::string name = snake_case(std::string(trim(line.substr(0, at))));
+    const std::string file = snake_case(line.substr(colon + 2, dot - colon - 2)).substr(1) + ".capnp";
+    if (file == "common.capnp") continue;
     members.insert(name);
     ASSERT_TRUE(rows.contains(name)) << "schemas/README.md lacks a row for " << name;
     EXPECT_NE(rows.at(name).find("`" + file + "`"), std::string::npos) << name << " is in " << file;
-    EXPECT_NE(read("schemas/" + file).find("struct " + (*it)[3].str() + " {"), std::string::npos) << name;
+    const std::string type = line.substr(dot + 1, line.find(';') - dot - 1);
+    EXPECT_NE(read("schemas/" + file).find("struct " + type + " {"), std::string::npos) << name;
   }
   TestRandom random(1);
   for (size_t kind = 0; kind < std::variant_size_v<Body>; ++kind) {
@@ -70,15 +86,11 @@ TEST(DocumentsTest, TheTableOfMessagesIsTheUnionOfTheSchema) {
 
 TEST(DocumentsTest, TheTableOfCommandsIsTheCoordinators) {
   const std::string source = read("coordinator/coordinator_commands.cpp");
-  std::smatch list;
-  ASSERT_TRUE(std::regex_search(source, list, std::regex("kCommands = \\{([^}]*)\\}")))
-      << "the list of commands has moved: point this test at it";
-  const std::string names = list[1];
-  std::set<std::string> known, described;
-  static const std::regex kQuoted("\"([a-z_]+)\"");
-  for (auto it = std::sregex_iterator(names.begin(), names.end(), kQuoted); it != std::sregex_iterator(); ++it) {
-    known.insert((*it)[1]);
-  }
+  const size_t begin = source.find("kCommands = {");
+  ASSERT_NE(begin, std::string::npos) << "the list of commands has moved: point this test at it";
+  const auto names = quoted(source.substr(begin, source.find('}', begin) - begin), '"');
+  const std::set<std::string> known(names.begin(), names.end());
+  std::set<std::string> described;
   const std::string commands = section(read("schemas/README.md"), "Client commands");
   for (const auto& [name, rest] : table(commands.substr(0, commands.find("What the answers hold")))) {
     described.insert(name);
@@ -90,12 +102,11 @@ TEST(DocumentsTest, EveryKeyOfTheAnswersExists) {
   const std::string commands = section(read("schemas/README.md"), "Client commands");
   const std::string keys = commands.substr(commands.find("What the answers hold"));
   const std::string source = read("coordinator/job_json.cpp") + read("coordinator/coordinator_commands.cpp");
-  static const std::regex kKey("`([a-z_]+)`");
-  int checked = 0;
-  for (auto it = std::sregex_iterator(keys.begin(), keys.end(), kKey); it != std::sregex_iterator(); ++it, ++checked) {
-    EXPECT_NE(source.find("\"" + (*it)[1].str() + "\""), std::string::npos) << (*it)[1] << " is not in any answer";
+  const auto words = quoted(keys, '`');
+  for (const std::string& key : words) {
+    EXPECT_NE(source.find("\"" + key + "\""), std::string::npos) << key << " is not in any answer";
   }
-  EXPECT_GT(checked, 50);
+  EXPECT_GT(words.size(), 50u);
 }
 
 TEST(DocumentsTest, TheWorkedExampleIsWhatTheCodecWrites) {
