@@ -47,9 +47,45 @@ void add_worker(CLI::App& app, Chosen* chosen) {
   });
 }
 
+void add_coordinator(CLI::App& app, Chosen* chosen) {
+  auto options = std::make_shared<CoordinatorOptions>();
+  CLI::App* command =
+      add_command(app, "coordinator", "The coordinator: job queue, membership, checkpoint catalogue, metrics",
+                  "strand coordinator --bind tcp://127.0.0.1:7000 --dir cluster --data tcp://127.0.0.1:7001");
+  command->add_option("--bind", options->endpoint, "where it listens: ipc:///path or tcp://host:port")->required();
+  command->add_option("--dir", options->directory, "journal and runs; one file system seen by all machines")
+      ->required();
+  command->add_option("--data", options->data_endpoints, "endpoints of data servers, handed to workers");
+  command->add_option("--http", options->http, "serve /metrics, /jobs and /healthz there, e.g. 127.0.0.1:9100");
+  command->callback([options, chosen] {
+    chosen->run = [options]() -> Result<int> {
+      STRAND_TRY(start_log("coordinator", options->directory));
+      options->stop = &stop_on_signals();
+      return as_exit_code(run_coordinator(*options));
+    };
+  });
+}
+
+void add_dataserver(CLI::App& app, Chosen* chosen) {
+  auto options = std::make_shared<DataServerOptions>();
+  CLI::App* command = add_command(app, "dataserver", "A data server: streams tokenized genome segments",
+                                  "strand dataserver --bind tcp://127.0.0.1:7001 --dir cluster");
+  command->add_option("--bind", options->endpoint, "where it listens: ipc:///path or tcp://host:port")->required();
+  command->add_option("--dir", options->run_directory, "where the store is")->required();
+  command->callback([options, chosen] {
+    chosen->run = [options]() -> Result<int> {
+      STRAND_TRY(start_log("dataserver", options->run_directory));
+      options->stop = &stop_on_signals();
+      return as_exit_code(run_dataserver(*options));
+    };
+  });
+}
+
 }  // namespace
 
 void add_daemon_commands(CLI::App& app, Chosen* chosen) {
+  add_coordinator(app, chosen);
+  add_dataserver(app, chosen);
   add_worker(app, chosen);
 }
 

@@ -87,11 +87,11 @@ class Run {
 
   Result<int> go() {
     STRAND_TRY(start_children());
-    STRAND_ASSIGN(client_, Client::connect(make_zmq_transport(), sockets_->endpoint("c")));
+    STRAND_ASSIGN(client_, CoordinatorClient::connect({sockets_->endpoint("c"), std::chrono::seconds(1), {}}));
     const Json job = {{"toml", effective_job_toml(spec_)},
                       {"run_directory", directory_.path},
                       {"resume", options_.resume},
-                      {"submission", client_->fresh_token()}};
+                      {"submission", submission_token()}};
     STRAND_ASSIGN(const Json submitted, ask("submit", job));
     job_id_ = submitted.at("id");
     STRAND_ASSIGN(const Json show, follow());
@@ -120,7 +120,7 @@ class Run {
   Result<Json> ask(const std::string& command, const Json& arguments) {
     while (true) {
       STRAND_TRY(supervisor_.poll());
-      auto reply = client_->call(command, arguments, std::chrono::seconds(1));
+      auto reply = client_->request(command, arguments);
       if (reply.ok()) return reply;
       const ErrorCode code = reply.error().code();
       if (code != ErrorCode::kUnavailable && code != ErrorCode::kDeadline) return reply;
@@ -174,7 +174,7 @@ class Run {
   RunDirectory directory_;
   std::unique_ptr<SocketFolder> sockets_;
   Supervisor supervisor_;
-  std::unique_ptr<Client> client_;
+  std::unique_ptr<CoordinatorClient> client_;
   ProgressBar bar_;
   Json job_id_;
 };
