@@ -5,6 +5,7 @@
 
 #include "ops/cpu/cpu_info.h"
 #include "ops/cpu/matrix_rate.h"
+#include "ops/cpu/simd_info.h"
 #include "shared/base/version.h"
 #include "shared/job_spec/parameter_table.h"
 #include "worker/trainer_impl.h"
@@ -121,7 +122,7 @@ double Trainer::matrix_rate() {
 
 std::string numerics_fingerprint() {
   return concat("strand=", kStrandVersion, " compiler=gcc-", __VERSION__, " onednn=", onednn_version(),
-                " isa=", onednn_isa(), " backend=cpu");
+                " isa=", onednn_isa(), " simd=", simd_target(), " backend=cpu");
 }
 
 }  // namespace strand
