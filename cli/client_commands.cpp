@@ -2,6 +2,7 @@
 
 #include "cli/commands.h"
 #include "coordinator/client/commands.h"
+#include "shared/base/text.h"
 
 namespace strand {
 namespace {
