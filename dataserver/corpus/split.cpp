@@ -1,0 +1,153 @@
+#include "dataserver/corpus/split.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "shared/base/text.h"
+
+namespace strand {
+
+namespace {
+
+// Held-out intervals of every record; sorted and merged later.
+using Intervals = std::vector<std::vector<BaseRun>>;
+
+std::map<std::string, uint64_t> records_by_name(const CorpusInfo& info) {
+  std::map<std::string, uint64_t> names;
+  for (uint64_t i = 0; i < info.records.size(); ++i) names[info.records[i].name] = i;
+  return names;
+}
+
+Result<uint64_t> find_record(const std::map<std::string, uint64_t>& names, const std::string& name,
+                             const std::string& key) {
+  const auto found = names.find(name);
+  if (found != names.end()) return found->second;
+  std::vector<std::string> known;
+  for (const auto& [known_name, index] : names) known.push_back(known_name);
+  const std::string near = nearest_name(name, known);
+  return bad_input(concat(
+      key, ": no record is named '", name, "'; ",
+      near.empty() ? concat("the first record is '", known.front(), "'") : concat("did you mean '", near, "'?")));
+}
+
+Status add_file(const CorpusInfo& info, const std::vector<std::string>& files, const std::string& wanted,
+                Intervals* intervals) {
+  const auto found = std::find(files.begin(), files.end(), wanted);
+  if (found == files.end()) {
+    return bad_input(concat("data.holdout.files: '", wanted, "' is not in data.files (", join(files, ", "),
+                            "); a held-out file must be listed there too"));
+  }
+  const auto index = static_cast<uint64_t>(found - files.begin());
+  for (uint64_t i = 0; i < info.records.size(); ++i) {
+    if (info.records[i].file == index) (*intervals)[i].push_back({i, 0, info.records[i].bases});
+  }
+  return {};
+}
+
+Status add_interval(const CorpusInfo& info, const std::map<std::string, uint64_t>& names,
+                    const HoldoutInterval& interval, Intervals* intervals) {
+  STRAND_ASSIGN(const uint64_t record, find_record(names, interval.record, "data.holdout.intervals"));
+  const int64_t bases = info.records[record].bases;
+  if (interval.begin < 0 || interval.begin >= interval.end || interval.end > bases) {
+    return bad_input(concat("data.holdout.intervals: [", interval.begin, ", ", interval.end, ") of record '",
+                            interval.record, "'; expected 0 <= begin < end <= ", bases, ", the record's length"));
+  }
+  (*intervals)[record].push_back({record, interval.begin, interval.end});
+  return {};
+}
+
+Result<Intervals> held_out_intervals(const CorpusInfo& info, const HoldoutSpec& holdout,
+                                     const std::vector<std::string>& files) {
+  const int ways = (holdout.fraction != 0 ? 1 : 0) + (holdout.records.empty() ? 0 : 1) +
+                   (holdout.files.empty() ? 0 : 1) + (holdout.intervals.empty() ? 0 : 1);
+  if (ways > 1) {
+    return bad_input("data.holdout: give exactly one of fraction, records, files and intervals");
+  }
+  Intervals intervals(info.records.size());
+  if (holdout.fraction != 0) {
+    if (!(holdout.fraction > 0 && holdout.fraction < 1)) {
+      return bad_input(concat("data.holdout.fraction = ", holdout.fraction, "; expected more than 0 and less than 1"));
+    }
+    for (uint64_t i = 0; i < info.records.size(); ++i) {
+      const int64_t bases = info.records[i].bases;
+      const auto held = static_cast<int64_t>(std::floor(static_cast<double>(bases) * holdout.fraction));
+      intervals[i].push_back({i, bases - held, bases});
+    }
+  }
+  const auto names = records_by_name(info);
+  for (const std::string& name : holdout.records) {
+    STRAND_ASSIGN(const uint64_t record, find_record(names, name, "data.holdout.records"));
+    intervals[record].push_back({record, 0, info.records[record].bases});
+  }
+  for (const std::string& file : holdout.files) STRAND_TRY(add_file(info, files, file, &intervals));
+  for (const HoldoutInterval& interval : holdout.intervals) {
+    STRAND_TRY(add_interval(info, names, interval, &intervals));
+  }
+  return intervals;
+}
+
+// Sorted, disjoint, none empty.
+void merge(std::vector<BaseRun>* runs) {
+  std::sort(runs->begin(), runs->end(), [](const BaseRun& a, const BaseRun& b) { return a.begin < b.begin; });
+  std::vector<BaseRun> merged;
+  for (const BaseRun& run : *runs) {
+    if (run.length() <= 0) continue;
+    if (!merged.empty() && run.begin <= merged.back().end) {
+      merged.back().end = std::max(merged.back().end, run.end);
+    } else {
+      merged.push_back(run);
+    }
+  }
+  *runs = std::move(merged);
+}
+
+// Adds the parts of `runs` outside `holes` (both sorted and disjoint) to `out`.
+void subtract(const std::vector<BaseRun>& runs, const std::vector<BaseRun>& holes, std::vector<BaseRun>* out) {
+  size_t first = 0;
+  for (const BaseRun& run : runs) {
+    while (first < holes.size() && holes[first].end <= run.begin) ++first;
+    int64_t at = run.begin;
+    for (size_t i = first; i < holes.size() && holes[i].begin < run.end; ++i) {
+      if (holes[i].begin > at) out->push_back({run.record, at, holes[i].begin});
+      at = holes[i].end;
+    }
+    if (at < run.end) out->push_back({run.record, at, run.end});
+  }
+}
+
+int64_t bases_of(const std::vector<BaseRun>& runs) {
+  int64_t bases = 0;
+  for (const BaseRun& run : runs) bases += run.length();
+  return bases;
+}
+
+}  // namespace
+
+Result<Split> split_corpus(const CorpusInfo& info, const HoldoutSpec& holdout, const std::vector<std::string>& files) {
+  STRAND_ASSIGN(Intervals held, held_out_intervals(info, holdout, files));
+  Split split;
+  for (uint64_t i = 0; i < info.records.size(); ++i) {
+    const RecordInfo& record = info.records[i];
+    merge(&held[i]);
+    std::vector<BaseRun> kept_out = record.other;  // from the training part: other letters and held-out bases
+    kept_out.insert(kept_out.end(), held[i].begin(), held[i].end());
+    merge(&kept_out);
+    subtract({{i, 0, record.bases}}, kept_out, &split.training);
+    subtract(held[i], record.other, &split.held_out);
+  }
+  split.training_bases = bases_of(split.training);
+  split.held_out_bases = bases_of(split.held_out);
+  if (split.training_bases == 0) {
+    return bad_input(concat("no training bases are left: ", with_thousands(info.bases), " bases, of them ",
+                            with_thousands(info.counts[4]), " other than A C G T and ",
+                            with_thousands(split.held_out_bases), " held out; hold out less or give more data.files"));
+  }
+  if (!holdout.empty() && split.held_out_bases == 0) {
+    return bad_input(concat("data.holdout holds out no base: ", info.records.size(), " records of ",
+                            with_thousands(info.bases), " bases; hold out a larger part, or one with A C G T"));
+  }
+  return split;
+}
+
+}  // namespace strand

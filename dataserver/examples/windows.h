@@ -1,0 +1,31 @@
+// The stored windows of the training runs, numbered by prefix sums over the runs. Pure.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dataserver/corpus/corpus_info.h"
+
+namespace strand {
+
+// A run of L bases, with windows of B and a stride of S bases, has
+//   no window when L < 2 (nothing to predict); one short window [0, L) when L <= B;
+//   else windows at 0, S, 2S, ... and a last one that ends with the run: every base is covered when S <= B.
+class WindowIndex {
+ public:
+  WindowIndex() = default;
+  WindowIndex(std::vector<BaseRun> runs, int64_t window_bases, int64_t stride);
+
+  uint64_t size() const { return first_.empty() ? 0 : first_.back(); }
+  // In O(log runs).
+  BaseRun window(uint64_t index) const;
+  const std::vector<BaseRun>& runs() const { return runs_; }
+
+ private:
+  std::vector<BaseRun> runs_;
+  std::vector<uint64_t> first_;  // windows before run i; one more than runs
+  int64_t window_bases_ = 0;
+  int64_t stride_ = 0;
+};
+
+}  // namespace strand
