@@ -7,6 +7,7 @@
 
 #include "schemas/checkpoint.capnp.h"
 #include "shared/base/text.h"
+#include "shared/wire/convert.h"
 #include "shared/wire/frame.h"
 
 namespace strand {
@@ -17,37 +18,26 @@ constexpr size_t kPartAlignment = 64;
 capnp::Text::Reader text(const std::string& value) {
   return {value.c_str(), value.size()};
 }
-std::string text(capnp::Text::Reader value) {
-  return {value.begin(), value.size()};
-}
-
-void write(schema::Digest::Builder to, const Digest128& from) {
-  to.setHigh(from.high);
-  to.setLow(from.low);
-}
-Digest128 read(schema::Digest::Reader from) {
-  return {from.getHigh(), from.getLow()};
-}
 
 void read(schema::Manifest::Reader from, Manifest* to) {
   to->job.value = from.getJob();
   to->generation.value = from.getGeneration();
   to->step = from.getStep();
   to->next_row = from.getNextRow();
-  to->job_toml = text(from.getJobToml());
-  to->numerics = text(from.getNumerics());
-  for (auto field : from.getDataset()) to->dataset.push_back({text(field.getName()), text(field.getValue())});
-  to->digest = read(from.getDigest());
-  to->state_digest = read(from.getStateDigest());
+  to->job_toml = read_text(from.getJobToml());
+  to->numerics = read_text(from.getNumerics());
+  for (auto field : from.getDataset()) to->dataset.push_back({read_text(field.getName()), read_text(field.getValue())});
+  to->digest = read_digest(from.getDigest());
+  to->state_digest = read_digest(from.getStateDigest());
   for (auto part : from.getParts()) {
-    to->parts.push_back({text(part.getFile()), part.getBytes(), read(part.getChecksum())});
+    to->parts.push_back({read_text(part.getFile()), part.getBytes(), read_digest(part.getChecksum())});
   }
 }
 
 void read(schema::PartHeader::Reader from, PartHeader* to) {
   to->step = from.getStep();
   to->next_row = from.getNextRow();
-  for (auto name : from.getTensorNames()) to->tensor_names.push_back(text(name));
+  for (auto name : from.getTensorNames()) to->tensor_names.push_back(read_text(name));
   to->blocks.reserve(from.getBlocks().size());
   for (auto block : from.getBlocks()) {
     to->blocks.push_back({block.getTensor(),
@@ -73,13 +63,13 @@ std::string encode_manifest(const Manifest& manifest) {
     dataset[i].setName(text(manifest.dataset[i].name));
     dataset[i].setValue(text(manifest.dataset[i].value));
   }
-  write(root.initDigest(), manifest.digest);
-  write(root.initStateDigest(), manifest.state_digest);
+  write_digest(root.initDigest(), manifest.digest);
+  write_digest(root.initStateDigest(), manifest.state_digest);
   auto parts = root.initParts(manifest.parts.size());
   for (uint32_t i = 0; i < manifest.parts.size(); ++i) {
     parts[i].setFile(text(manifest.parts[i].file));
     parts[i].setBytes(manifest.parts[i].bytes);
-    write(parts[i].initChecksum(), manifest.parts[i].checksum);
+    write_digest(parts[i].initChecksum(), manifest.parts[i].checksum);
   }
   return seal_frame(FrameKind::kManifest, kManifestVersion, builder);
 }

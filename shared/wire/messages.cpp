@@ -4,6 +4,7 @@
 #include <kj/debug.h>
 
 #include "schemas/message.capnp.h"
+#include "shared/wire/convert.h"
 #include "shared/wire/frame.h"
 
 // Kinds of messages: type, accessor suffix, union tag, name in logs. Order of Body.
@@ -35,17 +36,6 @@ namespace {
 
 capnp::Text::Reader text(const std::string& value) {
   return {value.c_str(), value.size()};
-}
-std::string text(capnp::Text::Reader value) {
-  return {value.begin(), value.size()};
-}
-
-void write(schema::Digest::Builder to, const Digest128& from) {
-  to.setHigh(from.high);
-  to.setLow(from.low);
-}
-Digest128 read(schema::Digest::Reader from) {
-  return {from.getHigh(), from.getLow()};
 }
 
 void write(schema::Header::Builder to, const Header& from) {
@@ -85,7 +75,7 @@ void write(SchemaFields::Builder to, const std::vector<FingerprintField>& from) 
 std::vector<FingerprintField> read(SchemaFields::Reader from) {
   std::vector<FingerprintField> to;
   to.reserve(from.size());
-  for (auto field : from) to.push_back({text(field.getName()), text(field.getValue())});
+  for (auto field : from) to.push_back({read_text(field.getName()), read_text(field.getValue())});
   return to;
 }
 
@@ -100,10 +90,10 @@ void write(schema::Hello::Builder to, const Hello& from) {
   to.setState(static_cast<schema::WorkerState>(from.state));
 }
 void read(schema::Hello::Reader from, Hello* to) {
-  to->host = text(from.getHost());
+  to->host = read_text(from.getHost());
   to->pid = from.getPid();
-  to->version = text(from.getVersion());
-  to->numerics = text(from.getNumerics());
+  to->version = read_text(from.getVersion());
+  to->numerics = read_text(from.getNumerics());
   to->memory_bytes = from.getMemoryBytes();
   to->state = read(from.getState());
 }
@@ -121,7 +111,7 @@ void write(schema::Refused::Builder to, const Refused& from) {
 }
 void read(schema::Refused::Reader from, Refused* to) {
   to->code = from.getCode();
-  to->reason = text(from.getReason());
+  to->reason = read_text(from.getReason());
 }
 
 void write(schema::Assign::Builder to, const Assign& from) {
@@ -134,11 +124,11 @@ void write(schema::Assign::Builder to, const Assign& from) {
   to.setDirectoryToken(text(from.directory_token));
 }
 void read(schema::Assign::Reader from, Assign* to) {
-  to->job_toml = text(from.getJobToml());
-  to->run_directory = text(from.getRunDirectory());
-  for (auto endpoint : from.getDataEndpoints()) to->data_endpoints.push_back(text(endpoint));
+  to->job_toml = read_text(from.getJobToml());
+  to->run_directory = read_text(from.getRunDirectory());
+  for (auto endpoint : from.getDataEndpoints()) to->data_endpoints.push_back(read_text(endpoint));
   for (Step step : from.getCheckpoints()) to->checkpoints.push_back(step);
-  to->directory_token = text(from.getDirectoryToken());
+  to->directory_token = read_text(from.getDirectoryToken());
 }
 
 void write(schema::Heartbeat::Builder to, const Heartbeat& from) {
@@ -179,18 +169,18 @@ void read(schema::Ack::Reader, Ack*) {}
 void write(schema::PartSaved::Builder to, const PartSaved& from) {
   to.setFile(text(from.file));
   to.setBytes(from.bytes);
-  write(to.initChecksum(), from.checksum);
-  write(to.initDigest(), from.digest);
-  write(to.initStateDigest(), from.state_digest);
+  write_digest(to.initChecksum(), from.checksum);
+  write_digest(to.initDigest(), from.digest);
+  write_digest(to.initStateDigest(), from.state_digest);
   to.setNextRow(from.next_row);
   write(to.initDataset(from.dataset.size()), from.dataset);
 }
 void read(schema::PartSaved::Reader from, PartSaved* to) {
-  to->file = text(from.getFile());
+  to->file = read_text(from.getFile());
   to->bytes = from.getBytes();
-  to->checksum = read(from.getChecksum());
-  to->digest = read(from.getDigest());
-  to->state_digest = read(from.getStateDigest());
+  to->checksum = read_digest(from.getChecksum());
+  to->digest = read_digest(from.getDigest());
+  to->state_digest = read_digest(from.getStateDigest());
   to->next_row = from.getNextRow();
   to->dataset = read(from.getDataset());
 }
@@ -205,8 +195,8 @@ void write(schema::JobFinished::Builder to, const JobFinished& from) {
   to.setTokens(from.tokens);
   to.setTokensPerSecond(from.tokens_per_second);
   to.setFlopsUtilization(from.flops_utilization);
-  write(to.initDigest(), from.digest);
-  write(to.initStateDigest(), from.state_digest);
+  write_digest(to.initDigest(), from.digest);
+  write_digest(to.initStateDigest(), from.state_digest);
 }
 void read(schema::JobFinished::Reader from, JobFinished* to) {
   to->train_loss = from.getTrainLoss();
@@ -218,8 +208,8 @@ void read(schema::JobFinished::Reader from, JobFinished* to) {
   to->tokens = from.getTokens();
   to->tokens_per_second = from.getTokensPerSecond();
   to->flops_utilization = from.getFlopsUtilization();
-  to->digest = read(from.getDigest());
-  to->state_digest = read(from.getStateDigest());
+  to->digest = read_digest(from.getDigest());
+  to->state_digest = read_digest(from.getStateDigest());
 }
 
 void write(schema::JobFailed::Builder to, const JobFailed& from) {
@@ -228,7 +218,7 @@ void write(schema::JobFailed::Builder to, const JobFailed& from) {
 }
 void read(schema::JobFailed::Reader from, JobFailed* to) {
   to->code = from.getCode();
-  to->reason = text(from.getReason());
+  to->reason = read_text(from.getReason());
 }
 
 void write(schema::Stop::Builder to, const Stop& from) {
@@ -248,7 +238,7 @@ void write(schema::OpenDataset::Builder to, const OpenDataset& from) {
   write(to.initExpected(from.expected.size()), from.expected);
 }
 void read(schema::OpenDataset::Reader from, OpenDataset* to) {
-  to->job_toml = text(from.getJobToml());
+  to->job_toml = read_text(from.getJobToml());
   to->expected = read(from.getExpected());
 }
 
@@ -257,7 +247,7 @@ void write(schema::DatasetStatus::Builder to, const DatasetStatus& from) {
   to.setProgress(from.progress);
   to.setCode(from.code);
   to.setReason(text(from.reason));
-  write(to.initFingerprint(), from.fingerprint);
+  write_digest(to.initFingerprint(), from.fingerprint);
   write(to.initFields(from.fields.size()), from.fields);
   to.setSegments(from.segments);
   to.setEvalRows(from.eval_rows);
@@ -272,8 +262,8 @@ void read(schema::DatasetStatus::Reader from, DatasetStatus* to) {
   to->state = read(from.getState());
   to->progress = from.getProgress();
   to->code = from.getCode();
-  to->reason = text(from.getReason());
-  to->fingerprint = read(from.getFingerprint());
+  to->reason = read_text(from.getReason());
+  to->fingerprint = read_digest(from.getFingerprint());
   to->fields = read(from.getFields());
   to->segments = from.getSegments();
   to->eval_rows = from.getEvalRows();
@@ -286,14 +276,14 @@ void read(schema::DatasetStatus::Reader from, DatasetStatus* to) {
 }
 
 void write(schema::FetchRows::Builder to, const FetchRows& from) {
-  write(to.initFingerprint(), from.fingerprint);
+  write_digest(to.initFingerprint(), from.fingerprint);
   to.setSeed(from.seed);
   to.setHeldOut(from.held_out);
   to.setFirstRow(from.first_row);
   to.setRows(from.rows);
 }
 void read(schema::FetchRows::Reader from, FetchRows* to) {
-  to->fingerprint = read(from.getFingerprint());
+  to->fingerprint = read_digest(from.getFingerprint());
   to->seed = from.getSeed();
   to->held_out = from.getHeldOut();
   to->first_row = from.getFirstRow();
@@ -319,7 +309,7 @@ void write(schema::DataRefused::Builder to, const DataRefused& from) {
 }
 void read(schema::DataRefused::Reader from, DataRefused* to) {
   to->code = from.getCode();
-  to->reason = text(from.getReason());
+  to->reason = read_text(from.getReason());
 }
 
 // --- client ---------------------------------------------------------------------------------------------------------
@@ -329,8 +319,8 @@ void write(schema::ClientRequest::Builder to, const ClientRequest& from) {
   to.setJson(text(from.json));
 }
 void read(schema::ClientRequest::Reader from, ClientRequest* to) {
-  to->command = text(from.getCommand());
-  to->json = text(from.getJson());
+  to->command = read_text(from.getCommand());
+  to->json = read_text(from.getJson());
 }
 
 void write(schema::ClientReply::Builder to, const ClientReply& from) {
@@ -339,7 +329,7 @@ void write(schema::ClientReply::Builder to, const ClientReply& from) {
 }
 void read(schema::ClientReply::Reader from, ClientReply* to) {
   to->code = from.getCode();
-  to->json = text(from.getJson());
+  to->json = read_text(from.getJson());
 }
 
 // --- the union ------------------------------------------------------------------------------------------------------

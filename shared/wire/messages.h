@@ -28,7 +28,7 @@ struct Header {
 
 // Names one dataset: fields of the fingerprint, in fixed order, so that a refusal can name the one that differs.
 struct FingerprintField {
-  std::string name;                 // "bases", "holdout", "tokenizer", "segment", "stride", "reverse_complement", "format", ...
+  std::string name;                 // "bases", "holdout", "tokenizer", "segment", "stride", "format", ...
   std::string value;
   bool operator==(const FingerprintField&) const = default;
 };
@@ -53,7 +53,8 @@ struct Welcome {
   bool operator==(const Welcome&) const = default;
 };
 // Also the answer to any other message of a worker that this coordinator has not met (it was restarted, or the lease ran
-// out): code kUnavailable. The worker sends Hello and goes on; its unacknowledged messages are resent. Any other code: it exits.
+// out): code kUnavailable. The worker sends Hello and goes on; its unacknowledged messages are resent. Any other
+// code: it exits.
 struct Refused {
   uint8_t code = 0;                 // ErrorCode
   std::string reason;
@@ -65,7 +66,7 @@ struct Assign {
   std::string run_directory;        // holds store/, checkpoints/, ...
   std::vector<std::string> data_endpoints;
   std::vector<Step> checkpoints;    // valid as far as the catalogue knows, newest first; empty = from initial weights
-  std::string directory_token;      // what run_directory/token must hold; otherwise JobFailed kBadInput (another file system)
+  std::string directory_token;      // what run_directory/token must hold, else JobFailed kBadInput: another file system
   bool operator==(const Assign&) const = default;
 };
 // worker -> coordinator, every lease / 3 and on every change of state.
