@@ -1,4 +1,4 @@
-// The manifest of a checkpoint: written last, by the coordinator alone; a checkpoint exists exactly when its manifest does.
+// The manifest of a checkpoint: written last, by the coordinator alone. A checkpoint exists exactly when it does.
 #pragma once
 
 #include <cstdint>

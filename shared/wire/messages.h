@@ -37,8 +37,8 @@ struct FingerprintField {
 
 enum class WorkerState : uint8_t { kIdle, kLoading, kTraining, kEvaluating, kStopping, kFailed };
 
-// worker -> coordinator, first message after (re)connecting, also to a restarted coordinator. job/generation/step in the
-// header say what it is doing now (0 = nothing). Answer: Welcome or Refused.
+// worker -> coordinator, first message after (re)connecting, also to a restarted coordinator. job/generation/step in
+// the header say what it is doing now (0 = nothing). Answer: Welcome or Refused.
 struct Hello {
   std::string host;
   int64_t pid = 0;
@@ -52,8 +52,8 @@ struct Welcome {
   int64_t lease_milliseconds = 0;   // heartbeats come at least three times a lease
   bool operator==(const Welcome&) const = default;
 };
-// Also the answer to any other message of a worker that this coordinator has not met (it was restarted, or the lease ran
-// out): code kUnavailable. The worker sends Hello and goes on; its unacknowledged messages are resent. Any other
+// Also the answer to any other message of a worker that this coordinator has not met (it was restarted, or the lease
+// ran out): code kUnavailable. The worker sends Hello and goes on; its unacknowledged messages are resent. Any other
 // code: it exits.
 struct Refused {
   uint8_t code = 0;                 // ErrorCode
@@ -193,9 +193,9 @@ struct ClientReply {
   bool operator==(const ClientReply&) const = default;
 };
 
-using Body = std::variant<Hello, Welcome, Refused, Assign, Heartbeat, StepReport, Ack, PartSaved, JobFinished, JobFailed,
-                          Stop, Stopped, OpenDataset, DatasetStatus, FetchRows, Rows, DataRefused, ClientRequest,
-                          ClientReply>;
+using Body =
+    std::variant<Hello, Welcome, Refused, Assign, Heartbeat, StepReport, Ack, PartSaved, JobFinished, JobFailed, Stop,
+                 Stopped, OpenDataset, DatasetStatus, FetchRows, Rows, DataRefused, ClientRequest, ClientReply>;
 
 struct WireMessage {
   Header header;
