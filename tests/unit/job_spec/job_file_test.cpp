@@ -176,13 +176,12 @@ TEST(JobFile, ImpossibleSizesAreRefusedWithTheMend) {
 }
 
 TEST(JobFile, WhatThisVersionDoesNotDoIsRefusedPlainly) {
-  const char* const lines[] = {"[parallel]\nreplicas = 2\n",      "[parallel]\nstages = 2\n",
-                               "[parallel]\nchunks = 2\n",        "[parallel]\nconsistency = \"ssp\"\n",
-                               "[parallel]\ndevice = \"cuda\"\n", "[model]\ninit = \"weights/\"\n",
-                               "[model]\ncausal = false\n",       "[[task]]\nname = \"H3\"\n",
-                               "[adapter]\nrank = 8\n",           "[job.x]\n[adapter]\n"};
+  const char* const lines[] = {
+      "[parallel]\nreplicas = 2\n",          "[parallel]\nstages = 2\n",        "[parallel]\nchunks = 2\n",
+      "[parallel]\nconsistency = \"ssp\"\n", "[parallel]\ndevice = \"cuda\"\n", "[model]\ninit = \"weights/\"\n",
+      "[model]\ncausal = false\n",           "[[task]]\nname = \"H3\"\n",       "[adapter]\nrank = 8\n",
+  };
   for (const std::string line : lines) {
-    if (line.starts_with("[job.x]")) continue;
     EXPECT_NE(only_error(line).find("this version"), std::string::npos) << only_error(line);
   }
   EXPECT_NE(only_error("[parallel]\nschedule = \"zb-h1\"\n").find("expected \"1f1b\" or \"gpipe\""), std::string::npos);
@@ -223,87 +222,116 @@ TEST(JobSettings, WinOverTheFileAndAreCheckedAlike) {
   EXPECT_NE(only_error("", {"=5"}).find("expected key=value"), std::string::npos);
 }
 
+// Random values drawn from a seed.
+class Dice {
+ public:
+  explicit Dice(uint64_t seed) : key_(philox_key(seed, Purpose::kTest)) {}
+  int64_t whole(int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(word() % static_cast<uint64_t>(high - low + 1));
+  }
+  double real(double low, double high) { return low + (high - low) * open_unit_double(word()); }
+  bool coin() { return word() % 2 == 1; }
+  std::string text() {
+    static constexpr const char* kLetters[] = {"a", "b", " ", "\"", "\\", "#", "=", "\t", "\x7f", "é", "'", "."};
+    std::string out;
+    for (int64_t n = whole(1, 12); n > 0; --n) out += kLetters[whole(0, std::size(kLetters) - 1)];
+    return out;
+  }
+
+ private:
+  uint32_t word() { return random_word(key_, draws_++, 0, 0); }
+  PhiloxKey key_;
+  uint64_t draws_ = 0;
+};
+
+ModelSpec random_model(Dice& dice) {
+  ModelSpec model;
+  model.preset = preset_names()[static_cast<size_t>(dice.whole(0, 5))];
+  TransformerConfig& c = model.config;
+  c = preset_config(model.preset).value();
+  c.layers = dice.whole(1, 40);
+  c.heads = dice.whole(1, 16);
+  c.hidden = c.heads * 2 * dice.whole(1, 64);
+  c.mlp_hidden = dice.whole(1, 4096);
+  c.vocabulary = dice.whole(5000, 65536);
+  c.max_sequence = dice.whole(2, 4000);
+  c.norm = static_cast<NormKind>(dice.whole(0, 2));
+  c.norm_eps = static_cast<float>(dice.real(1e-7, 1e-2));
+  c.positions = static_cast<PositionKind>(dice.whole(0, 2));
+  c.rope_theta = static_cast<float>(dice.real(1, 1e6));
+  c.mlp = static_cast<MlpKind>(dice.whole(0, 2));
+  c.attention = dice.coin();
+  c.bias = dice.coin();
+  c.tied = dice.coin();
+  c.embedding_scale = static_cast<float>(dice.real(0.1, 100));
+  c.dropout = dice.real(0, 0.9);
+  c.init_kind = static_cast<InitKind>(dice.whole(0, 1));
+  c.init_std = dice.real(1e-4, 1);
+  return model;
+}
+
+DataSpec random_data(Dice& dice, int64_t max_sequence) {
+  DataSpec data;
+  for (int64_t n = dice.whole(1, 3); n > 0; --n) data.files.push_back(concat("/d/", n, dice.text(), "x"));
+  data.segment = dice.whole(2, max_sequence);
+  data.segment_bases = dice.whole(0, 99999);
+  data.stride = dice.whole(0, 99999);
+  data.reverse_complement = dice.coin();
+  HoldoutSpec& h = data.holdout;
+  const int64_t way = dice.whole(0, 4);
+  if (way == 1) h.fraction = dice.real(0, 1);
+  if (way == 2) h.records = {dice.text(), dice.text()};
+  if (way == 3) h.files = {"/h/" + dice.text() + "x"};
+  if (way == 4)
+    h.intervals = {{dice.text() + ":" + dice.text(), dice.whole(0, 9), dice.whole(10, 1 << 30)}, {"c-1", 0, 1}};
+  return data;
+}
+
+TrainSpec random_train(Dice& dice) {
+  TrainSpec t;
+  t.steps = dice.whole(100, 1'000'000);
+  t.lanes = int64_t{1} << dice.whole(0, 8);
+  t.micro_batch = dice.whole(1, 512);
+  t.micro_batches_per_lane = dice.whole(1, 64);
+  t.precision = static_cast<Precision>(dice.whole(0, 2));
+  t.seed = static_cast<uint64_t>(dice.whole(0, INT32_MAX)) << 31;
+  t.deterministic = dice.coin();
+  t.learning_rate = dice.real(1e-9, 1);
+  t.schedule = static_cast<ScheduleKind>(dice.whole(0, 3));
+  t.warmup = dice.whole(0, 100);
+  t.final_fraction = dice.real(0, 1);
+  t.weight_decay = dice.real(0, 1);
+  t.decay_norm_and_bias = dice.coin();
+  t.decay_embeddings = dice.coin();
+  t.beta1 = dice.real(0, 1);
+  t.beta2 = dice.real(0, 1);
+  t.epsilon = dice.real(1e-12, 1e-3);
+  t.clip = dice.coin() ? 0 : dice.real(0, 10);
+  return t;
+}
+
 // A random valid job that differs from the defaults in every key a valid job may.
 JobSpec random_spec(uint64_t seed) {
-  uint64_t draws = 0;
-  const PhiloxKey key = philox_key(seed, Purpose::kTest);
-  const auto draw = [&](int64_t low, int64_t high) {
-    return low + static_cast<int64_t>(random_word(key, draws++, 0, 0) % static_cast<uint64_t>(high - low + 1));
-  };
-  const auto real = [&](double low, double high) {
-    return low + (high - low) * open_unit_double(random_word(key, draws++, 0, 0));
-  };
-  const auto word = [&] {
-    static constexpr const char* kLetters[] = {"a", "b", " ", "\"", "\\", "#", "=", "\t", "\x7f", "é", "'", "."};
-    std::string text;
-    for (int64_t n = draw(1, 12); n > 0; --n) text += kLetters[draw(0, std::size(kLetters) - 1)];
-    return text;
-  };
+  Dice dice(seed);
   JobSpec s;
-  s.job = {
-      .name = concat("job-", draw(0, 99), "_x.y"), .kind = "pretrain", .priority = draw(-9, 9), .retries = draw(0, 9)};
-  const auto presets = preset_names();
-  s.model.preset = presets[static_cast<size_t>(draw(0, 5))];
-  TransformerConfig& c = s.model.config;
-  c = preset_config(s.model.preset).value();
-  c.layers = draw(1, 40);
-  c.heads = draw(1, 16);
-  c.hidden = c.heads * 2 * draw(1, 64);
-  c.mlp_hidden = draw(1, 4096);
-  c.vocabulary = draw(5000, 65536);
-  c.max_sequence = draw(2, 4000);
-  c.norm = static_cast<NormKind>(draw(0, 2));
-  c.norm_eps = static_cast<float>(real(1e-7, 1e-2));
-  c.positions = static_cast<PositionKind>(draw(0, 2));
-  c.rope_theta = static_cast<float>(real(1, 1e6));
-  c.mlp = static_cast<MlpKind>(draw(0, 2));
-  c.attention = draw(0, 1) == 1;
-  c.bias = draw(0, 1) == 1;
-  c.tied = draw(0, 1) == 1;
-  c.embedding_scale = static_cast<float>(real(0.1, 100));
-  c.dropout = real(0, 0.9);
-  c.init_kind = static_cast<InitKind>(draw(0, 1));
-  c.init_std = real(1e-4, 1);
-  s.tokenizer.kind = static_cast<TokenizerKind>(draw(0, 3));
-  s.tokenizer.vocabulary = draw(10, 5000);
-  s.tokenizer.k = draw(1, 6);
-  if (s.tokenizer.kind == TokenizerKind::kFile) s.tokenizer.file = "/t/" + word() + "x";
-  for (int64_t n = draw(1, 3); n > 0; --n) s.data.files.push_back(concat("/d/", n, word(), "x"));
-  s.data.segment = draw(2, c.max_sequence);
-  s.data.segment_bases = draw(0, 99999);
-  s.data.stride = draw(0, 99999);
-  s.data.reverse_complement = draw(0, 1) == 1;
-  HoldoutSpec& h = s.data.holdout;
-  const int64_t way = draw(0, 4);
-  if (way == 1) h.fraction = real(0, 1);
-  if (way == 2) h.records = {word(), word()};
-  if (way == 3) h.files = {"/h/" + word() + "x"};
-  if (way == 4) h.intervals = {{word() + ":" + word(), draw(0, 9), draw(10, 1 << 30)}, {"chr-1", 0, 1}};
-  TrainSpec& t = s.train;
-  t.steps = draw(100, 1'000'000);
-  t.lanes = int64_t{1} << draw(0, 8);
-  t.micro_batch = draw(1, 512);
-  t.micro_batches_per_lane = draw(1, 64);
-  t.precision = static_cast<Precision>(draw(0, 2));
-  t.seed = static_cast<uint64_t>(draw(0, INT32_MAX)) << 31;
-  t.deterministic = draw(0, 1) == 1;
-  t.learning_rate = real(1e-9, 1);
-  t.schedule = static_cast<ScheduleKind>(draw(0, 3));
-  t.warmup = draw(0, 100);
-  t.final_fraction = real(0, 1);
-  t.weight_decay = real(0, 1);
-  t.decay_norm_and_bias = draw(0, 1) == 1;
-  t.decay_embeddings = draw(0, 1) == 1;
-  t.beta1 = real(0, 1);
-  t.beta2 = real(0, 1);
-  t.epsilon = real(1e-12, 1e-3);
-  t.clip = draw(0, 1) == 1 ? 0 : real(0, 10);
-  s.parallel.schedule = draw(0, 1) == 1 ? "gpipe" : "1f1b";
-  s.parallel.threads = draw(0, 64);
-  s.parallel.device = draw(0, 1) == 1 ? "cpu" : "auto";
-  s.parallel.backup = draw(0, 1) == 1;
-  s.checkpoint = {.every = draw(0, 1000), .keep = draw(1, 9)};
-  s.evaluate = {.every = draw(0, 1000), .batches = draw(1, 1000)};
+  s.job.name = concat("job-", dice.whole(0, 99), "_x.y");
+  s.job.priority = dice.whole(-9, 9);
+  s.job.retries = dice.whole(0, 9);
+  s.model = random_model(dice);
+  s.tokenizer.kind = static_cast<TokenizerKind>(dice.whole(0, 3));
+  s.tokenizer.vocabulary = dice.whole(10, 5000);
+  s.tokenizer.k = dice.whole(1, 6);
+  if (s.tokenizer.kind == TokenizerKind::kFile) s.tokenizer.file = "/t/" + dice.text() + "x";
+  s.data = random_data(dice, s.model.config.max_sequence);
+  s.train = random_train(dice);
+  s.parallel.schedule = dice.coin() ? "gpipe" : "1f1b";
+  s.parallel.threads = dice.whole(0, 64);
+  s.parallel.device = dice.coin() ? "cpu" : "auto";
+  s.parallel.backup = dice.coin();
+  s.checkpoint.every = dice.whole(0, 1000);
+  s.checkpoint.keep = dice.whole(1, 9);
+  s.evaluate.every = dice.whole(0, 1000);
+  s.evaluate.batches = dice.whole(1, 1000);
   return s;
 }
 
