@@ -66,8 +66,9 @@ void Coordinator::take_catalogue(TrackedJob& job, const RunPrepared& event, Time
     changed_checkpoint(job, step, true);
   }
   job.journalled.clear();
-  if (event.recorded_generation) {
-    job.progress.restore(*event.recorded_generation, event.recorded_step, event.recorded_totals);
+  if (event.recorded_generation && !event.recorded_steps.empty()) {
+    job.progress.restore(*event.recorded_generation, *event.recorded_steps.rbegin(), event.recorded_steps,
+                         event.recorded_totals, job.catalog);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -34,9 +35,9 @@ struct RunPrepared {
   std::string token;
   std::vector<Manifest> manifests;  // readable, with all parts present in the right size; in order of steps
   std::vector<DamagedCheckpoint> damaged;
-  // Last line of the metrics file.
+  // The end of the metrics file: its newest generation and the steps of that.
   std::optional<Generation> recorded_generation;
-  Step recorded_step = 0;
+  std::set<Step> recorded_steps;
   JobTotals recorded_totals;
 };
 struct ManifestWritten {

@@ -7,18 +7,27 @@ namespace {
 constexpr size_t kHistory = 10000;
 }
 
+// A generation begins behind some checkpoint; the newest one below its first report that we have seen.
+void JobProgress::begin_generation(Step first_reported, const CheckpointCatalog& catalog) {
+  missing_.clear();
+  if (first_reported == step_ + 1) return;  // nothing was lost
+  const auto& entries = catalog.entries();
+  auto above = entries.lower_bound(first_reported);
+  step_ = 0;
+  totals_ = {};
+  if (above == entries.begin()) return;
+  const CheckpointEntry& from = std::prev(above)->second;
+  step_ = from.step;
+  totals_ = {from.productive_seconds, from.tokens};
+}
+
 bool JobProgress::add(Generation generation, Step step, const StepReport& report, const CheckpointCatalog& catalog) {
-  if (generation == generation_ && step <= step_) return false;
-  if (generation != generation_ && step != step_ + 1) {
-    const CheckpointEntry* from = catalog.find(step - 1);
-    if (step == 1) {
-      totals_ = {};
-    } else if (from) {
-      totals_ = {from->productive_seconds, from->tokens};
-    }
-  }
+  if (generation != generation_) begin_generation(step, catalog);
   generation_ = generation;
-  step_ = step;
+  const bool newest = step > step_;
+  if (!newest && missing_.erase(step) == 0) return false;
+  for (Step s = std::max(step_ + 1, step - static_cast<Step>(kHistory)); s < step; ++s) missing_.insert(s);
+  step_ = std::max(step_, step);
   best_step_ = std::max(best_step_, step);
   const double seconds = static_cast<double>(report.step_nanoseconds) * 1e-9;
   totals_.productive_seconds += seconds;
@@ -27,22 +36,31 @@ bool JobProgress::add(Generation generation, Step step, const StepReport& report
     const double rate = static_cast<double>(report.tokens) / seconds;
     tokens_per_second_ = tokens_per_second_ == 0 ? rate : tokens_per_second_ + (rate - tokens_per_second_) / 20;
   }
-  latest_ = report;
-  if (report.evaluated) {
+  if (newest) latest_ = report;
+  if (newest && report.evaluated) {
     evaluation_ = report;
     evaluation_step_ = step;
   }
-  history_[step] = totals_;
+  history_[step_] = totals_;
   if (history_.size() > kHistory) history_.erase(history_.begin());
   return true;
 }
 
-void JobProgress::restore(Generation generation, Step step, const JobTotals& totals) {
+void JobProgress::restore(Generation generation, Step step, const std::set<Step>& recorded, const JobTotals& totals,
+                          const CheckpointCatalog& catalog) {
   if (generation < generation_ || (generation == generation_ && step <= step_)) return;
   generation_ = generation;
   step_ = step;
   best_step_ = std::max(best_step_, step);
   totals_ = totals;
+  missing_.clear();
+  Step first = 0;  // the generation began behind a checkpoint below all its reports
+  for (const auto& [at, entry] : catalog.entries()) {
+    if (!recorded.empty() && at < *recorded.begin()) first = at;
+  }
+  for (Step s = std::max(first + 1, step - static_cast<Step>(kHistory)); s < step; ++s) {
+    if (!recorded.contains(s)) missing_.insert(s);
+  }
   history_[step] = totals;
 }
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "coordinator/checkpoint_catalog.h"
 #include "shared/base/ids.h"
@@ -26,7 +27,9 @@ class JobProgress {
   // False for a duplicate.
   bool add(Generation generation, Step step, const StepReport& report, const CheckpointCatalog& catalog);
   // What the metrics file says, after a restart of the coordinator.
-  void restore(Generation generation, Step step, const JobTotals& totals);
+  // `recorded`: steps of that generation.
+  void restore(Generation generation, Step step, const std::set<Step>& recorded, const JobTotals& totals,
+               const CheckpointCatalog& catalog);
   // Sums at a step whose report has been added; at the newest one when the step is not known.
   JobTotals totals_at(Step step) const;
   // Steps up to this one will not be asked for any more.
@@ -41,8 +44,11 @@ class JobProgress {
   Step evaluation_step() const { return evaluation_step_; }
 
  private:
+  void begin_generation(Step first_reported, const CheckpointCatalog& catalog);
+
   Generation generation_;
   Step step_ = 0, best_step_ = 0, evaluation_step_ = 0;
+  std::set<Step> missing_;  // of this generation, below step_: not reported yet
   JobTotals totals_;
   double tokens_per_second_ = 0;
   std::optional<StepReport> latest_, evaluation_;

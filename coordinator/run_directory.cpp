@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "shared/base/text.h"
 #include "shared/formats/json.h"
@@ -68,21 +69,23 @@ void read_metrics_tail(FileSystem& fs, const std::string& run_directory, RunPrep
   if (!size.ok()) return;
   const auto tail = fs.read_range(path, *size > kTail ? *size - kTail : 0, kTail);
   if (!tail.ok()) return;
-  const std::vector<std::string> lines = split(*tail, '\n');
-  for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
-    const auto json = parse_json(*line, path);
+  std::set<Step> steps;
+  for (const std::string& line : split(*tail, '\n')) {
+    const auto json = parse_json(line, path);
     if (!json.ok() || !json->is_object()) continue;
     const auto whole = [&](const char* key) { return json->contains(key) && (*json)[key].is_number_integer(); };
     if (!whole("generation") || !whole("step") || !whole("total_tokens")) continue;
-    result->recorded_generation = Generation{(*json)["generation"].get<uint64_t>()};
-    result->recorded_step = (*json)["step"].get<Step>();
+    const Generation generation{(*json)["generation"].get<uint64_t>()};
+    if (result->recorded_generation != generation) steps.clear();
+    result->recorded_generation = generation;
+    steps.insert((*json)["step"].get<Step>());
     result->recorded_totals.tokens = (*json)["total_tokens"].get<int64_t>();
     const auto seconds = json->find("productive_seconds");
     if (seconds != json->end() && seconds->is_number()) {
       result->recorded_totals.productive_seconds = seconds->get<double>();
     }
-    return;
   }
+  result->recorded_steps = std::move(steps);
 }
 
 }  // namespace
