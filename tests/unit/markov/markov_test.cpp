@@ -2,13 +2,14 @@
 #include "dataserver/markov/markov.h"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <random>
 #include <string>
+
+#include "tests/support/genome_file.h"
 
 namespace strand {
 namespace {
@@ -111,27 +112,13 @@ TEST(Markov, WithoutHeldOutBasesThereIsNoAnswer) {
   for (const double bits : report.bits) EXPECT_TRUE(std::isnan(bits));
 }
 
-// The bases of the bundled genome's only record.
-Bases read_genome(const char* path) {
-  Bases bases;
-  gzFile file = gzopen(path, "rb");
-  if (file == nullptr) return bases;
-  char line[1024];
-  while (gzgets(file, line, sizeof line) != nullptr) {
-    if (line[0] == '>') continue;
-    for (const char* letter = line; *letter > ' '; ++letter) {
-      bases.push_back(static_cast<uint8_t>(std::string_view("ACGT").find(*letter)));
-    }
-  }
-  gzclose(file);
-  return bases;
-}
-
 // The figure that README and docs compare a model with.
 TEST(Markov, EColi) {
-  constexpr const char* kGenome = "examples/ecoli/escherichia-coli-k12-mg1655.fna.gz";
-  const Bases genome = read_genome(kGenome);
-  if (genome.empty()) GTEST_SKIP() << kGenome << " is absent";
+  Bases genome;
+  for (const char letter : read_genome_file(kBundledGenome)) {
+    genome.push_back(static_cast<uint8_t>(std::string_view("ACGT").find(letter)));
+  }
+  if (genome.empty()) GTEST_SKIP() << kBundledGenome << " is absent";
   ASSERT_EQ(genome.size(), 4'641'652u);
   const std::span<const uint8_t> all(genome);
   const size_t held_out = all.size() / 20;

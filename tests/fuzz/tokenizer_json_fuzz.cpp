@@ -1,0 +1,28 @@
+// Any bytes as a tokenizer.json: refused with an error, or a tokenizer that encodes, decodes and comes back from its
+// own file as the same one.
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dataserver/tokenizer/tokenizer.h"
+#include "shared/base/check.h"
+#include "tests/fuzz/fuzz_main.h"
+
+int fuzz_one(const uint8_t* data, size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const auto tokenizer = strand::parse_tokenizer_json(text, "fuzz.json");
+  if (!tokenizer.ok()) {
+    STRAND_CHECK(tokenizer.error().code() == strand::ErrorCode::kBadInput, tokenizer.error().message());
+    return 0;
+  }
+  const strand::Tokenizer& parsed = *tokenizer.value();
+  std::vector<int32_t> ids;
+  parsed.encode("ACGTNACGTTTTTTTGACACACAC[MASK]acgt", &ids);
+  parsed.encode(text, &ids);
+  for (const int32_t id : ids) STRAND_CHECK(id >= 0 && id < parsed.vocabulary());
+  parsed.decode(ids);
+  const auto again = strand::parse_tokenizer_json(parsed.to_json(), "again.json");
+  STRAND_CHECK(again.ok(), again.error().message());
+  STRAND_CHECK(again.value()->fingerprint() == parsed.fingerprint());
+  return 0;
+}
