@@ -1,14 +1,12 @@
 #include "cli/doctor.h"
 
-#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <filesystem>
-#include <thread>
 
 #include "ops/core/device.h"
-#include "ops/cpu/cpu_info.h"
+#include "shared/base/machine.h"
 #include "shared/base/text.h"
 #include "shared/base/version.h"
 #include "shared/net/transport.h"
@@ -17,8 +15,7 @@
 namespace strand {
 namespace {
 
-DoctorLine memory_line() {
-  const auto bytes = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+DoctorLine memory_line(uint64_t bytes) {
   const bool ok = bytes >= uint64_t{2} << 30;
   return {"memory", human_bytes(bytes), ok, ok ? "" : "training the 20M shape takes about 1 GiB; the build 2 GiB"};
 }
@@ -32,11 +29,9 @@ DoctorLine disk_line() {
           ok ? "" : "checkpoints take 12 bytes per parameter each; free some space"};
 }
 
-DoctorLine files_line() {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  const bool ok = limit.rlim_cur >= 1024;
-  return {"open files", concat(limit.rlim_cur), ok, ok ? "" : "raise it: ulimit -n 4096"};
+DoctorLine files_line(uint64_t files) {
+  const bool ok = files >= 1024;
+  return {"open files", concat(files), ok, ok ? "" : "raise it: ulimit -n 4096"};
 }
 
 // Binding a local socket and a free port are what `strand run` and a cluster need.
@@ -62,18 +57,20 @@ DoctorLine gpu_line() {
 }  // namespace
 
 std::vector<DoctorLine> doctor() {
+  const Machine machine = this_machine();
   std::vector<DoctorLine> lines;
   lines.push_back({"strand", kStrandVersion, true, ""});
-  lines.push_back({"cores", concat(std::thread::hardware_concurrency()), true, ""});
-  lines.push_back(memory_line());
+  lines.push_back({"processor", concat(machine.cpu_model, ", ", machine.cores, " cores"), true, ""});
+  lines.push_back({"instruction sets", join(instruction_set_names(machine.instructions), ", "), true, ""});
+  lines.push_back(memory_line(machine.memory_bytes));
   lines.push_back({"numerics", numerics_fingerprint(), true, ""});
   lines.push_back(
       {"bf16 matrix unit",
-       cpu_has_bf16_matrix_unit() ? "AMX: precision = \"auto\" is bf16" : "none: precision = \"auto\" is fp32", true,
+       machine.instructions.amx_bf16 ? "AMX: precision = \"auto\" is bf16" : "none: precision = \"auto\" is fp32", true,
        ""});
   lines.push_back(gpu_line());
   lines.push_back(disk_line());
-  lines.push_back(files_line());
+  lines.push_back(files_line(machine.open_files));
   lines.push_back(network_line());
   return lines;
 }

@@ -137,13 +137,11 @@ void residual_dropout(const BlockContext& block, int branch, Matrix x) {
           x);
 }
 
-void block_forward(const BlockContext& block, ConstMatrix x_in, Matrix x_out, BlockActivations& saved,
-                   BlockScratch& scratch) {
+static void attention_branch_forward(const BlockContext& block, ConstMatrix x_in, Matrix branch,
+                                     BlockActivations& saved) {
   const int64_t tokens = block.batch.tokens(), d = block.config.hidden;
-  const Matrix branch = scratch.branch.view(tokens), x_mid = saved.x_mid.view(tokens);
   const Matrix qkv = saved.qkv.view(tokens), attended = saved.attended.view(tokens);
   const Matrix normed = saved.attention_normed.view(tokens);
-
   norm_forward(block.ops, block.config, block.weights, block.slots.attention_norm, x_in, normed,
                saved.attention_statistics);
   linear_forward(block.ops, block.weights, block.slots.qkv, normed, qkv);
@@ -151,7 +149,18 @@ void block_forward(const BlockContext& block, ConstMatrix x_in, Matrix x_out, Bl
   attention_forward(block.ops, attention_shape(block), qkv.columns(0, d), qkv.columns(d, d), qkv.columns(2 * d, d),
                     attended, saved.log_sum_exp.f32());
   linear_forward(block.ops, block.weights, block.slots.out, attended, branch);
-  add_branch(block, 0, x_in, branch, x_mid);
+}
+
+void block_forward(const BlockContext& block, ConstMatrix x_in, Matrix x_out, BlockActivations& saved,
+                   BlockScratch& scratch) {
+  const int64_t tokens = block.batch.tokens();
+  const Matrix branch = scratch.branch.view(tokens), x_mid = saved.x_mid.view(tokens);
+  if (block.config.attention) {
+    attention_branch_forward(block, x_in, branch, saved);
+    add_branch(block, 0, x_in, branch, x_mid);
+  } else {
+    copy(block.ops, x_in, x_mid);
+  }
 
   const Matrix up = saved.up.view(tokens), activated = saved.activated.view(tokens);
   const Matrix mlp_normed = saved.mlp_normed.view(tokens);
@@ -169,7 +178,7 @@ void block_forward(const BlockContext& block, ConstMatrix x_in, Matrix x_out, Bl
 void block_backward(const BlockContext& block, const Gradients& gradients, ConstMatrix x_in, Matrix d_x,
                     const BlockActivations& saved, BlockScratch& scratch) {
   mlp_branch_backward(block, gradients, d_x, saved, scratch);
-  attention_branch_backward(block, gradients, x_in, d_x, saved, scratch);
+  if (block.config.attention) attention_branch_backward(block, gradients, x_in, d_x, saved, scratch);
 }
 
 }  // namespace strand
