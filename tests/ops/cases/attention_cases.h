@@ -1,0 +1,93 @@
+// The cases of ops/attention, for tests and benchmarks.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ops/attention/attention.h"
+#include "tests/ops/tensors.h"
+
+namespace strand::test {
+
+struct AttentionCase {
+  int64_t batch = 1, sequence = 1, heads = 1, head_size = 1;
+  bool causal = true;
+  std::vector<int32_t> lengths;  // empty: no padding mask
+  double logits = 1;             // size of the elements of q: large ones give huge scores
+};
+
+enum AttentionTensor { kQkv, kOut, kLse, kDOut, kDQkv };
+
+inline AttentionShape attention_shape(const AttentionCase& c) {
+  AttentionShape shape{c.batch, c.sequence, c.heads, c.head_size, c.causal, 0, nullptr};
+  shape.scale = 1 / std::sqrt(static_cast<float>(c.head_size));
+  shape.lengths = c.lengths.empty() ? nullptr : c.lengths.data();
+  return shape;
+}
+
+inline void attention_run_forward(const OpContext& context, const AttentionCase& c, Tensors& t) {
+  const int64_t d = c.heads * c.head_size;
+  const ConstMatrix qkv = t[kQkv].matrix();
+  attention_forward(context, attention_shape(c), qkv.columns(0, d), qkv.columns(d, d), qkv.columns(2 * d, d),
+                    t[kOut].matrix(), t[kLse].f32());
+}
+
+inline void attention_run_backward(const OpContext& context, const AttentionCase& c, Tensors& t) {
+  const int64_t d = c.heads * c.head_size;
+  const ConstMatrix qkv = t[kQkv].matrix();
+  const Matrix d_qkv = t[kDQkv].matrix();
+  attention_backward(context, attention_shape(c), qkv.columns(0, d), qkv.columns(d, d), qkv.columns(2 * d, d),
+                     t[kOut].matrix(), t[kLse].f32(), t[kDOut].matrix(), d_qkv.columns(0, d), d_qkv.columns(d, d),
+                     d_qkv.columns(2 * d, d));
+}
+
+// q, k and v are views of one matrix, as in the model; `padding` more columns lie behind them. Forward, then backward.
+inline Prepared attention_case(const AttentionCase& c, DType dtype, int64_t padding = 0) {
+  Prepared p;
+  p.name = concat("attention ", c.batch, "x", c.sequence, " heads ", c.heads, "x", c.head_size,
+                  c.causal ? " causal" : " full", c.lengths.empty() ? "" : " masked", " logits ", c.logits, " ",
+                  dtype_name(dtype));
+  const int64_t tokens = c.batch * c.sequence;
+  const int64_t d = c.heads * c.head_size;
+  Tensor qkv = random_tensor(1, dtype, tokens, 3 * d, padding);
+  for (int64_t r = 0; r < tokens; ++r) {
+    for (int64_t i = 0; i < d; ++i) qkv.put(r, i, qkv.at(r, i) * c.logits);
+  }
+  p.tensors = {qkv, Tensor(dtype, tokens, d, padding), Tensor(DType::kF32, 1, c.batch * c.heads * c.sequence),
+               random_tensor(2, dtype, tokens, d, padding), Tensor(dtype, tokens, 3 * d, padding)};
+  p.run = [c](const OpContext& context, Tensors& t) {
+    attention_run_forward(context, c, t);
+    attention_run_backward(context, c, t);
+  };
+  // A score of size s is rounded by s * 6e-8, and its exponential by that much relatively.
+  const double score = c.logits * std::sqrt(static_cast<double>(c.head_size));
+  p.relative = 4e-6 + 5e-7 * score;
+  p.absolute = (4e-6 + 5e-7 * score) * (1 + c.logits);
+  // The backward pass starts from the stored, rounded output: d_out . out is off by the rounding of each element.
+  if (dtype == DType::kBF16) p.absolute += 4e-3 * (1 + c.logits);
+  return p;
+}
+
+inline std::vector<AttentionCase> attention_shapes() {
+  std::vector<AttentionCase> shapes;
+  for (bool causal : {true, false}) {
+    for (int64_t head_size : {1, 5, 16, 32, 48, 96, 136}) shapes.push_back({2, 67, 3, head_size, causal, {}, 1});
+    for (int64_t sequence : {1, 2, 15, 63, 64, 65, 300}) shapes.push_back({2, sequence, 2, 24, causal, {}, 1});
+    shapes.push_back({4, 70, 2, 32, causal, {70, 0, 1, 65}, 1});  // a row all masked, a row with one key
+    shapes.push_back({2, 70, 2, 32, causal, {}, 3000});
+    shapes.push_back({0, 10, 2, 32, causal, {}, 1});
+  }
+  return shapes;
+}
+
+inline std::vector<Prepared> attention_cases() {
+  std::vector<Prepared> cases;
+  for (const AttentionCase& c : attention_shapes()) {
+    cases.push_back(attention_case(c, DType::kF32, 3));
+    cases.push_back(attention_case(c, DType::kBF16));
+  }
+  return cases;
+}
+
+}  // namespace strand::test
