@@ -1,0 +1,150 @@
+#include "dataserver/dataset_tokenizer.h"
+
+#include <algorithm>
+
+#include "dataserver/corpus/alphabet.h"
+#include "shared/base/text.h"
+
+namespace strand {
+
+namespace {
+
+// A result kept for a restart, named by everything it depends on.
+std::string derived_key(const char* kind, const CorpusInfo& info, const std::string& split_text,
+                        const std::string& rest) {
+  return concat("derived/", kind, "/", hash128(concat(info.content.hex(), " ", split_text, " ", rest)).hex());
+}
+
+Result<std::unique_ptr<Tokenizer>> trained_bpe(const DataHome& home, int64_t vocabulary, CorpusReader* reader,
+                                               const Split& split, const std::string& split_text) {
+  BpeTrainOptions options;
+  options.vocabulary = static_cast<int32_t>(vocabulary);
+  const std::string key =
+      derived_key("bpe", reader->info(), split_text, concat(options.vocabulary, " ", options.max_token_length));
+  const auto kept = home.store->get(key);
+  if (kept.ok()) return parse_tokenizer_json(*kept, home.directory + "/" + key);
+  if (kept.error().code() != ErrorCode::kNotFound) return kept.error();
+  STRAND_ASSIGN(const auto sequences, sample_training(reader, split.training, kMostSampledBases));
+  STRAND_ASSIGN(auto tokenizer, train_bpe(sequences, options));
+  StoreBatch batch;
+  batch.put(key, tokenizer->to_json());
+  STRAND_TRY(home.store->write(batch));
+  return tokenizer;
+}
+
+Result<std::unique_ptr<Tokenizer>> make_tokenizer(const DataHome& home, const TokenizerSpec& spec, CorpusReader* reader,
+                                                  const Split& split, const std::string& split_text) {
+  switch (spec.kind) {
+    case TokenizerKind::kNucleotide: return make_nucleotide_tokenizer();
+    case TokenizerKind::kKmer: return make_kmer_tokenizer(static_cast<int>(spec.k));
+    case TokenizerKind::kBpe: return trained_bpe(home, spec.vocabulary, reader, split, split_text);
+    case TokenizerKind::kFile: break;
+  }
+  STRAND_ASSIGN(const std::string text, home.fs->read_file(spec.file));
+  return parse_tokenizer_json(text, spec.file);
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> sample_training(CorpusReader* reader, const std::vector<BaseRun>& training,
+                                                 int64_t most_bases) {
+  int64_t all = 0;
+  for (const BaseRun& run : training) all += run.length();
+  // Of every `period` bases of the concatenated runs the first `keep` count.
+  constexpr int64_t kPiece = int64_t{1} << 20;
+  const int64_t pieces = std::max<int64_t>(1, (all + most_bases - 1) / most_bases);
+  std::vector<std::string> sequences;
+  int64_t before = 0;
+  for (const BaseRun& run : training) {
+    for (int64_t begin = run.begin; begin < run.end;) {
+      const int64_t position = before + (begin - run.begin);
+      const int64_t rest_of_piece = kPiece - position % kPiece;
+      const int64_t end = pieces == 1 ? run.end : std::min(run.end, begin + rest_of_piece);
+      if (pieces == 1 || (position / kPiece) % pieces == 0) {
+        sequences.emplace_back();
+        STRAND_TRY(reader->read({run.record, begin, end}, &sequences.back()));
+      }
+      begin = end;
+    }
+    before += run.length();
+  }
+  return sequences;
+}
+
+Result<std::unique_ptr<Tokenizer>> open_tokenizer(const DataHome& home, const TokenizerSpec& spec, CorpusReader* reader,
+                                                  const Split& split, const std::string& split_text) {
+  STRAND_ASSIGN(auto tokenizer, make_tokenizer(home, spec, reader, split, split_text));
+  const std::string path = home.directory + "/tokenizer.json";
+  const std::string json = tokenizer->to_json();
+  const auto current = home.fs->exists(path) ? home.fs->read_file(path) : Result<std::string>(std::string());
+  if (!current.ok() || *current != json) STRAND_TRY(write_file_atomically(*home.fs, path, json));
+  return tokenizer;
+}
+
+Status check_tokenizer(const Tokenizer& tokenizer, int64_t model_vocabulary) {
+  std::vector<int32_t> ids;
+  for (const char letter : kBaseLetters) {
+    ids.clear();
+    tokenizer.encode(std::string_view(&letter, 1), &ids);
+    if (ids.size() != 1 || ids[0] == tokenizer.specials().unknown || tokenizer.characters(ids[0]) != 1) {
+      return bad_input(
+          concat("tokenizer: no id for the base ", letter,
+                 ", so it does not cover the data; give a tokenizer whose vocabulary holds A, C, G and T"));
+    }
+  }
+  constexpr int32_t kMostIds = 65536;
+  if (tokenizer.vocabulary() > kMostIds) {
+    return bad_input(concat("tokenizer: ", tokenizer.vocabulary(), " ids; expected at most ", kMostIds,
+                            ", since tokens travel in 16 bits: use a smaller vocabulary"));
+  }
+  if (model_vocabulary > 0 && tokenizer.vocabulary() > model_vocabulary) {
+    return bad_input(concat("the tokenizer has ", tokenizer.vocabulary(), " ids but model.vocabulary is ",
+                            model_vocabulary, ": set model.vocabulary to at least ", tokenizer.vocabulary()));
+  }
+  return {};
+}
+
+// The 1st percentile of the bases under `segment` consecutive tokens.
+static Result<int64_t> measure_segment_bases(const Tokenizer& tokenizer, int64_t segment,
+                                             const std::vector<std::string>& sequences) {
+  std::vector<int64_t> covered;
+  int64_t tokens = 0, bases = 0;
+  std::vector<int32_t> ids;
+  for (const std::string& sequence : sequences) {
+    ids.clear();
+    tokenizer.encode(sequence, &ids);
+    tokens += static_cast<int64_t>(ids.size());
+    bases += static_cast<int64_t>(sequence.size());
+    const auto row = static_cast<size_t>(segment);
+    for (size_t begin = 0; begin + row <= ids.size(); begin += row) {
+      int64_t sum = 0;
+      for (size_t i = begin; i < begin + row; ++i) sum += tokenizer.characters(ids[i]);
+      covered.push_back(sum);
+    }
+  }
+  if (tokens == 0) return bad_input("the tokenizer makes no token of the training bases; give another tokenizer");
+  if (covered.empty()) return std::max<int64_t>(2, segment * bases / tokens);  // less than one row of data
+  const auto at = covered.begin() + static_cast<ptrdiff_t>(covered.size() / 100);
+  std::nth_element(covered.begin(), at, covered.end());
+  return std::max<int64_t>(2, *at);
+}
+
+Result<int64_t> default_segment_bases(const DataHome& home, const TokenizerSpec& spec, const Tokenizer& tokenizer,
+                                      int64_t segment, CorpusReader* reader, const Split& split,
+                                      const std::string& split_text) {
+  if (spec.kind == TokenizerKind::kNucleotide) return segment;
+  if (spec.kind == TokenizerKind::kKmer) return segment * spec.k;
+  const std::string key =
+      derived_key("window", reader->info(), split_text, concat(tokenizer.fingerprint().hex(), " ", segment));
+  const auto kept = home.store->get(key);
+  if (kept.ok() && kept->size() == 8) return static_cast<int64_t>(parse_big_endian(*kept));
+  if (!kept.ok() && kept.error().code() != ErrorCode::kNotFound) return kept.error();
+  STRAND_ASSIGN(const auto sequences, sample_training(reader, split.training, kMostSampledBases));
+  STRAND_ASSIGN(const int64_t bases, measure_segment_bases(tokenizer, segment, sequences));
+  StoreBatch batch;
+  batch.put(key, big_endian_key("", static_cast<uint64_t>(bases)));
+  STRAND_TRY(home.store->write(batch));
+  return bases;
+}
+
+}  // namespace strand
