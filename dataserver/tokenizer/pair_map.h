@@ -1,6 +1,7 @@
 // From a pair of token ids to a number: open addressing, because merging looks pairs up for every base.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
