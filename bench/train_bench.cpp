@@ -76,7 +76,11 @@ class Breakdown {
         dtype_(spec.train.precision == Precision::kBf16 ? DType::kBF16 : DType::kF32),
         pool_(threads),
         workspace_(threads),
-        context_{&pool_, &workspace_, Backend::kCpu} {}
+        context_{&pool_, &workspace_, Backend::kCpu} {
+    // A new thread starts on its parent's core and on a busy machine stays there for a while.
+    const Buffer warm(DType::kF32, 512, 512), out(DType::kF32, 512, 512);
+    while (elapsed() < 1) matmul(context_, {.a = warm.view(), .b = warm.view(), .c = out.view()});
+  }
 
   // Seconds per micro batch by kind.
   std::map<std::string, double> measure() {
@@ -94,6 +98,7 @@ class Breakdown {
   }
 
  private:
+  double elapsed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
   void time(const std::string& kind, double times, const std::function<void()>& work) {
     seconds_[kind] += times * typical_seconds(work);
   }
@@ -181,6 +186,7 @@ class Breakdown {
   ThreadPool pool_;
   Workspace workspace_;
   OpContext context_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::map<std::string, double> seconds_;
 };
 
