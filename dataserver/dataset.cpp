@@ -63,6 +63,7 @@ Result<DataHome> open_data_home(FileSystem* fs, const std::string& directory, bo
   DataHome home;
   home.directory = directory;
   home.fs = fs;
+  home.read_only = read_only;
   if (!read_only) STRAND_TRY(fs->make_directories(directory));
   STRAND_ASSIGN(auto store, open_data_store(directory + "/rocks", read_only));
   home.store = std::move(store);
@@ -118,8 +119,9 @@ Result<std::shared_ptr<const Dataset>> Dataset::open(const DataHome& home, const
   }
   std::shared_ptr<Dataset> dataset(new Dataset);
   dataset->home_ = home;
-  STRAND_ASSIGN(CorpusInfo info,
-                build_corpus(home.store.get(), spec.data.files, [&](double share) { return progress(0.5 * share); }));
+  const auto building = [&](double share) { return progress(0.5 * share); };
+  STRAND_ASSIGN(CorpusInfo info, home.read_only ? find_corpus(home.store.get(), spec.data.files)
+                                                : build_corpus(home.store.get(), spec.data.files, building));
   STRAND_ASSIGN(dataset->split_, split_corpus(info, spec.data.holdout, spec.data.files));
   dataset->split_text_ = describe_split(dataset->split_);
   dataset->reader_ = std::make_unique<CorpusReader>(home.store.get(), std::move(info));

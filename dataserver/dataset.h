@@ -28,6 +28,7 @@ struct DataHome {
   std::string directory;
   std::shared_ptr<Store> store;
   FileSystem* fs = nullptr;
+  bool read_only = false;  // nothing is built, trained or kept; what is missing is kNotFound
 };
 // Errors as open_data_store; makes the folder unless read_only.
 Result<DataHome> open_data_home(FileSystem* fs, const std::string& directory, bool read_only);

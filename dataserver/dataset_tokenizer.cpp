@@ -24,6 +24,9 @@ Result<std::unique_ptr<Tokenizer>> trained_bpe(const DataHome& home, int64_t voc
   const auto kept = home.store->get(key);
   if (kept.ok()) return parse_tokenizer_json(*kept, home.directory + "/" + key);
   if (kept.error().code() != ErrorCode::kNotFound) return kept.error();
+  if (home.read_only) {
+    return not_found(concat(home.directory, ": no vocabulary has been trained for this job yet; run the job first"));
+  }
   STRAND_ASSIGN(const auto sequences, sample_training(reader, split.training, kMostSampledBases));
   STRAND_ASSIGN(auto tokenizer, train_bpe(sequences, options));
   StoreBatch batch;
@@ -74,6 +77,7 @@ Result<std::vector<std::string>> sample_training(CorpusReader* reader, const std
 Result<std::unique_ptr<Tokenizer>> open_tokenizer(const DataHome& home, const TokenizerSpec& spec, CorpusReader* reader,
                                                   const Split& split, const std::string& split_text) {
   STRAND_ASSIGN(auto tokenizer, make_tokenizer(home, spec, reader, split, split_text));
+  if (home.read_only) return tokenizer;
   const std::string path = home.directory + "/tokenizer.json";
   const std::string json = tokenizer->to_json();
   const auto current = home.fs->exists(path) ? home.fs->read_file(path) : Result<std::string>(std::string());
@@ -141,6 +145,7 @@ Result<int64_t> default_segment_bases(const DataHome& home, const TokenizerSpec&
   if (!kept.ok() && kept.error().code() != ErrorCode::kNotFound) return kept.error();
   STRAND_ASSIGN(const auto sequences, sample_training(reader, split.training, kMostSampledBases));
   STRAND_ASSIGN(const int64_t bases, measure_segment_bases(tokenizer, segment, sequences));
+  if (home.read_only) return bases;
   StoreBatch batch;
   batch.put(key, big_endian_key("", static_cast<uint64_t>(bases)));
   STRAND_TRY(home.store->write(batch));

@@ -76,8 +76,7 @@ std::string corpus_info_to_json(const CorpusInfo& info) {
   }
   json["records"] = Json::array();
   for (const RecordInfo& record : info.records) json["records"].push_back(record_to_json(record));
-  // A path or name need not be UTF-8; what is not is written as the replacement character.
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return dump_json(json);
 }
 
 Result<CorpusInfo> corpus_info_from_json(std::string_view text, const std::string& origin) {

@@ -90,7 +90,7 @@ class Builder final : public FastaSink {
   uint64_t chunk_ = 0;
 };
 
-Result<std::optional<CorpusInfo>> find_corpus(Store* store, const std::string& id) {
+Result<std::optional<CorpusInfo>> load_corpus(Store* store, const std::string& id) {
   const std::string key = kCorpusPrefix + id;
   auto text = store->get(key);
   if (!text.ok()) {
@@ -99,6 +99,19 @@ Result<std::optional<CorpusInfo>> find_corpus(Store* store, const std::string& i
   }
   STRAND_ASSIGN(CorpusInfo info, corpus_info_from_json(*text, key));
   return std::optional<CorpusInfo>(std::move(info));
+}
+
+// Files, identities and id filled in.
+Result<CorpusInfo> identify(const std::vector<std::string>& files) {
+  if (files.empty()) return bad_input("data.files is empty; give at least one FASTA file");
+  CorpusInfo info;
+  info.files = files;
+  for (const std::string& file : files) {
+    STRAND_ASSIGN(const FileIdentity identity, identify_file(file));
+    info.identities.push_back(identity);
+  }
+  info.id = corpus_id(info.identities);
+  return info;
 }
 
 }  // namespace
@@ -132,16 +145,18 @@ Result<std::unique_ptr<Store>> open_data_store(const std::string& directory, boo
   return store;
 }
 
-Result<CorpusInfo> build_corpus(Store* store, const std::vector<std::string>& files, const Progress& progress) {
-  if (files.empty()) return bad_input("data.files is empty; give at least one FASTA file");
-  CorpusInfo info;
-  info.files = files;
-  for (const std::string& file : files) {
-    STRAND_ASSIGN(const FileIdentity identity, identify_file(file));
-    info.identities.push_back(identity);
+Result<CorpusInfo> find_corpus(Store* store, const std::vector<std::string>& files) {
+  STRAND_ASSIGN(const CorpusInfo wanted, identify(files));
+  STRAND_ASSIGN(auto found, load_corpus(store, wanted.id));
+  if (!found) {
+    return not_found(concat("the store does not hold ", join(files, ", "), "; build it with 'strand data build'"));
   }
-  info.id = corpus_id(info.identities);
-  STRAND_ASSIGN(auto found, find_corpus(store, info.id));
+  return *std::move(found);
+}
+
+Result<CorpusInfo> build_corpus(Store* store, const std::vector<std::string>& files, const Progress& progress) {
+  STRAND_ASSIGN(CorpusInfo info, identify(files));
+  STRAND_ASSIGN(auto found, load_corpus(store, info.id));
   if (found) return *std::move(found);
 
   STRAND_ASSIGN(const auto writer, store->bulk_writer());

@@ -25,6 +25,9 @@ Result<std::unique_ptr<Store>> open_data_store(const std::string& directory, boo
 // parser refuses and for a record name that comes twice.
 Result<CorpusInfo> build_corpus(Store* store, const std::vector<std::string>& files, const Progress& progress);
 
+// The same without building: kNotFound when the store lacks it.
+Result<CorpusInfo> find_corpus(Store* store, const std::vector<std::string>& files);
+
 // All complete data sets of the store, by id.
 Result<std::vector<CorpusInfo>> list_corpora(Store* store);
 

@@ -1,0 +1,66 @@
+// The data and tokenizer commands as functions; the command line only parses options and prints.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "shared/base/result.h"
+#include "shared/job_spec/job_spec.h"
+
+namespace strand {
+
+// What a command has to say: lines for people, and one JSON document for --json.
+struct CommandReport {
+  std::string text;  // ends with a line feed
+  std::string json;
+};
+
+// strand data build: FASTA files into <store>. The same bytes again are found, not built.
+struct DataBuildOptions {
+  std::vector<std::string> files;
+  std::string store;                        // the folder; made when absent
+  std::function<void(double)> progress;     // in [0, 1]
+  const std::atomic<bool>* stop = nullptr;  // set by a signal: kStopped, nothing half-built is visible
+};
+Result<CommandReport> data_build(const DataBuildOptions& options);
+
+// strand data inspect: counts, composition, N share and records of every genome in <store>; with a job, its split and
+// the first `examples` training rows, decoded.
+struct DataInspectOptions {
+  std::string store;
+  std::string job;  // a job file; empty: none. Its dataset must have been built (strand data build, strand run)
+  int64_t examples = 3;
+};
+Result<CommandReport> data_inspect(const DataInspectOptions& options);
+
+// strand data verify: every block checksum of the store, and the content hash of every genome from its stored letters.
+struct DataVerifyOptions {
+  std::string store;
+};
+Result<CommandReport> data_verify(const DataVerifyOptions& options);
+
+// strand tokenizer train: a BPE vocabulary from FASTA files, without the held-out part when one is named.
+struct TokenizerTrainOptions {
+  std::vector<std::string> files;
+  int64_t vocabulary = 4096;
+  HoldoutSpec holdout;
+  std::string output;  // tokenizer.json, written atomically
+};
+Result<CommandReport> tokenizer_train(const TokenizerTrainOptions& options);
+
+// strand tokenizer encode | decode. `tokenizer`: "nucleotide", "kmer:K" or the path of a tokenizer.json.
+struct TokenizerEncodeOptions {
+  std::string tokenizer;
+  std::string text;
+};
+Result<CommandReport> tokenizer_encode(const TokenizerEncodeOptions& options);
+struct TokenizerDecodeOptions {
+  std::string tokenizer;
+  std::vector<int32_t> ids;
+};
+Result<CommandReport> tokenizer_decode(const TokenizerDecodeOptions& options);
+
+}  // namespace strand

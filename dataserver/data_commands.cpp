@@ -1,0 +1,148 @@
+#include "dataserver/commands.h"
+#include "dataserver/dataset.h"
+#include "shared/base/text.h"
+#include "shared/formats/json.h"
+
+namespace strand {
+
+namespace {
+
+double share(int64_t part, int64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+Json genome_json(const CorpusInfo& info) {
+  int64_t lower_case = 0;
+  Json records = Json::array();
+  for (const RecordInfo& record : info.records) {
+    int64_t other = 0;
+    for (const BaseRun& run : record.other) other += run.length();
+    lower_case += record.lower_case;
+    records.push_back({{"name", record.name},
+                       {"file", info.files[record.file]},
+                       {"bases", record.bases},
+                       {"other", other},
+                       {"lower_case", record.lower_case}});
+  }
+  const int64_t known = info.bases - info.counts[4];
+  return {{"id", info.id},
+          {"content", info.content.hex()},
+          {"files", info.files},
+          {"bases", info.bases},
+          {"counts",
+           {{"A", info.counts[0]},
+            {"C", info.counts[1]},
+            {"G", info.counts[2]},
+            {"T", info.counts[3]},
+            {"other", info.counts[4]}}},
+          {"gc_share", share(info.counts[1] + info.counts[2], known)},
+          {"other_share", share(info.counts[4], info.bases)},
+          {"lower_case_share", share(lower_case, info.bases)},
+          {"records", std::move(records)}};
+}
+
+std::string genome_text(const CorpusInfo& info) {
+  const int64_t known = info.bases - info.counts[4];
+  std::string text = concat("genome ", info.id, "\n");
+  for (const std::string& file : info.files) text += concat("  file      ", file, "\n");
+  text += concat("  bases     ", with_thousands(info.bases), " in ", info.records.size(), " records\n");
+  text += "  letters  ";
+  for (size_t i = 0; i < 4; ++i) text += concat(" ", "ACGT"[i], " ", with_thousands(info.counts[i]));
+  text += concat(", other ", with_thousands(info.counts[4]), " (",
+                 format_number(100 * share(info.counts[4], info.bases), 3), "%); GC ",
+                 format_number(100 * share(info.counts[1] + info.counts[2], known), 2), "%\n");
+  text += concat("  content   ", info.content.hex(), "\n");
+  constexpr size_t kShown = 20;
+  for (size_t i = 0; i < info.records.size() && i < kShown; ++i) {
+    text += concat("  record    ", info.records[i].name, "  ", with_thousands(info.records[i].bases), " bases\n");
+  }
+  if (info.records.size() > kShown) text += concat("  ... and ", info.records.size() - kShown, " more records\n");
+  return text;
+}
+
+// The split and first rows of a job's dataset.
+Status inspect_job(const DataHome& home, const DataInspectOptions& options, Json* json, std::string* text) {
+  STRAND_ASSIGN(const JobSpec job, load_job(options.job, {}));
+  STRAND_ASSIGN(const auto dataset, Dataset::open(home, dataset_spec(job), [](double) { return true; }));
+  const DatasetSummary& summary = dataset->summary();
+  const Split& split = dataset->split();
+  Json fields = Json::object();
+  *text += concat("dataset of ", options.job, "\n");
+  for (const FingerprintField& field : summary.fields) {
+    fields[field.name] = field.value;
+    *text +=
+        concat("  ", field.name, std::string(20 - std::min<size_t>(19, field.name.size()), ' '), field.value, "\n");
+  }
+  *text += concat("  training            ", with_thousands(split.training_bases), " bases, ", summary.segments,
+                  " segments\n  held out            ", with_thousands(split.held_out_bases), " bases, ",
+                  summary.eval_rows, " rows\n");
+  (*json)["dataset"] = {{"fingerprint", summary.fingerprint.hex()},
+                        {"fields", std::move(fields)},
+                        {"training_bases", split.training_bases},
+                        {"held_out_bases", split.held_out_bases},
+                        {"segments", summary.segments},
+                        {"eval_rows", summary.eval_rows},
+                        {"eval_bases", summary.eval_bases}};
+  Json rows = Json::array();
+  if (options.examples > 0) {
+    const auto count = static_cast<uint32_t>(std::min<int64_t>(options.examples, 1000));
+    STRAND_ASSIGN(const RowBlock block, dataset->rows(job.train.seed, false, 0, count));
+    for (uint32_t i = 0; i < count; ++i) {
+      const auto begin = block.tokens.begin() + static_cast<ptrdiff_t>(i * static_cast<size_t>(summary.segment));
+      const std::vector<int32_t> ids(begin, begin + block.lengths[i]);
+      const std::string decoded = dataset->tokenizer().decode(ids);
+      rows.push_back({{"row", i}, {"tokens", ids}, {"text", decoded}});
+      *text += concat("  row ", i, "  ", ids.size(), " tokens  ", decoded, "\n");
+    }
+  }
+  (*json)["examples"] = std::move(rows);
+  return {};
+}
+
+}  // namespace
+
+Result<CommandReport> data_build(const DataBuildOptions& options) {
+  const auto fs = make_posix_file_system();
+  STRAND_ASSIGN(const DataHome home, open_data_home(fs.get(), options.store, false));
+  const auto progress = [&](double done) {
+    if (options.progress) options.progress(done);
+    return options.stop == nullptr || !options.stop->load();
+  };
+  STRAND_ASSIGN(const CorpusInfo info, build_corpus(home.store.get(), options.files, progress));
+  return CommandReport{genome_text(info), dump_json(genome_json(info))};
+}
+
+Result<CommandReport> data_inspect(const DataInspectOptions& options) {
+  const auto fs = make_posix_file_system();
+  STRAND_ASSIGN(const DataHome home, open_data_home(fs.get(), options.store, true));
+  STRAND_ASSIGN(const auto corpora, list_corpora(home.store.get()));
+  Json json = {{"store", options.store}, {"version", kStoreVersion}, {"genomes", Json::array()}};
+  std::string text = concat("store ", options.store, ", version ", kStoreVersion, "\n");
+  for (const CorpusInfo& info : corpora) {
+    json["genomes"].push_back(genome_json(info));
+    text += genome_text(info);
+  }
+  if (!options.job.empty()) STRAND_TRY(inspect_job(home, options, &json, &text));
+  return CommandReport{std::move(text), dump_json(json)};
+}
+
+Result<CommandReport> data_verify(const DataVerifyOptions& options) {
+  const auto fs = make_posix_file_system();
+  STRAND_ASSIGN(const DataHome home, open_data_home(fs.get(), options.store, true));
+  const Status blocks = home.store->verify();
+  if (!blocks.ok()) return blocks.error().with_context(options.store);
+  STRAND_ASSIGN(const auto corpora, list_corpora(home.store.get()));
+  Json json = {{"store", options.store}, {"valid", true}, {"genomes", Json::array()}};
+  std::string text;
+  for (const CorpusInfo& info : corpora) {
+    const Status verified = verify_corpus(home.store.get(), info);
+    if (!verified.ok()) return verified.error().with_context(concat(options.store, ": genome ", info.id));
+    json["genomes"].push_back({{"id", info.id}, {"bases", info.bases}, {"content", info.content.hex()}});
+    text += concat("genome ", info.id, ": ", with_thousands(info.bases), " bases, content ", info.content.hex(),
+                   ", all as written\n");
+  }
+  text += concat(options.store, ": every checksum holds\n");
+  return CommandReport{std::move(text), dump_json(json)};
+}
+
+}  // namespace strand
