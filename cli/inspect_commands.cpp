@@ -130,7 +130,7 @@ class OwnDataServer {
     });
   }
   ~OwnDataServer() {
-    end();
+    (void)end();
     std::error_code ignored;
     std::filesystem::remove_all(folder_, ignored);
   }
