@@ -71,7 +71,7 @@ class Coordinator {
   Time next_event(Time now) const;
 
   const CoordinatorCounters& counters() const { return counters_; }
-  // What clients are shown; client_protocol.md lists the keys.
+  // What clients are shown; schemas/README.md lists the keys.
   Json jobs_json(Time now) const;
   Json workers_json() const;
   Json counters_json() const;

@@ -36,12 +36,16 @@ void Coordinator::take_catalogue(TrackedJob& job, const RunPrepared& event, Time
     const CheckpointEntry* known = job.catalog.find(manifest.step);
     if (known && known->generation == manifest.generation) continue;
     CheckpointEntry entry = entry_of(manifest);
+    // Killed between manifest and journal, only the metrics file knows.
     const auto journalled = job.journalled.find(manifest.step);
-    if (journalled != job.journalled.end()) {
-      entry.productive_seconds = journalled->second.productive_seconds;
-      entry.tokens = journalled->second.tokens;
-    }
+    const auto recorded = event.recorded.steps.find(manifest.step);
+    JobTotals totals = job.progress.totals_at(manifest.step);
+    if (recorded != event.recorded.steps.end()) totals = recorded->second;
+    if (journalled != job.journalled.end()) totals = journalled->second;
+    entry.productive_seconds = totals.productive_seconds;
+    entry.tokens = totals.tokens;
     job.catalog.commit(std::move(entry));
+    if (journalled == job.journalled.end()) changed_checkpoint(job, manifest.step, false);
     if (job.record.numerics.empty()) job.record.numerics = manifest.numerics;
     actions_.push_back(VerifyCheckpoint{job.record.id, manifest.generation, job.record.run_directory, manifest.step});
   }
@@ -66,10 +70,7 @@ void Coordinator::take_catalogue(TrackedJob& job, const RunPrepared& event, Time
     changed_checkpoint(job, step, true);
   }
   job.journalled.clear();
-  if (event.recorded_generation && !event.recorded_steps.empty()) {
-    job.progress.restore(*event.recorded_generation, *event.recorded_steps.rbegin(), event.recorded_steps,
-                         event.recorded_totals, job.catalog);
-  }
+  job.progress.restore(event.recorded, job.catalog);
 }
 
 // Before the first generation of a job the run directory must be empty, or hold the run that is to be resumed.

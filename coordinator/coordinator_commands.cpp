@@ -1,4 +1,4 @@
-// What clients ask for. client_protocol.md lists commands, arguments and answers.
+// What clients ask for. schemas/README.md lists commands, arguments and answers.
 #include <algorithm>
 
 #include "coordinator/coordinator.h"

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -35,10 +34,7 @@ struct RunPrepared {
   std::string token;
   std::vector<Manifest> manifests;  // readable, with all parts present in the right size; in order of steps
   std::vector<DamagedCheckpoint> damaged;
-  // The end of the metrics file: its newest generation and the steps of that.
-  std::optional<Generation> recorded_generation;
-  std::set<Step> recorded_steps;
-  JobTotals recorded_totals;
+  RecordedTail recorded;
 };
 struct ManifestWritten {
   JobId job;

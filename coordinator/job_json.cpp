@@ -1,4 +1,4 @@
-// What clients are shown. client_protocol.md describes the keys.
+// What clients are shown. schemas/README.md describes the keys.
 #include <algorithm>
 
 #include "coordinator/coordinator.h"

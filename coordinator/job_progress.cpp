@@ -7,9 +7,28 @@ namespace {
 constexpr size_t kHistory = 10000;
 }
 
+void add_to_history(std::map<Step, JobTotals>* history, Step step, const JobTotals& own, const JobTotals& sums) {
+  auto above = history->upper_bound(step);
+  if (above == history->end()) {
+    (*history)[step] = sums;
+    return;
+  }
+  JobTotals here = own;
+  if (above != history->begin()) {
+    here.productive_seconds += std::prev(above)->second.productive_seconds;
+    here.tokens += std::prev(above)->second.tokens;
+  }
+  (*history)[step] = here;
+  for (; above != history->end(); ++above) {
+    above->second.productive_seconds += own.productive_seconds;
+    above->second.tokens += own.tokens;
+  }
+}
+
 // A generation begins behind some checkpoint; the newest one below its first report that we have seen.
 void JobProgress::begin_generation(Step first_reported, const CheckpointCatalog& catalog) {
   missing_.clear();
+  history_.erase(history_.lower_bound(first_reported), history_.end());
   if (first_reported == step_ + 1) return;  // nothing was lost
   const auto& entries = catalog.entries();
   auto above = entries.lower_bound(first_reported);
@@ -41,27 +60,28 @@ bool JobProgress::add(Generation generation, Step step, const StepReport& report
     evaluation_ = report;
     evaluation_step_ = step;
   }
-  history_[step_] = totals_;
+  add_to_history(&history_, step, {seconds, report.tokens}, totals_);
   if (history_.size() > kHistory) history_.erase(history_.begin());
   return true;
 }
 
-void JobProgress::restore(Generation generation, Step step, const std::set<Step>& recorded, const JobTotals& totals,
-                          const CheckpointCatalog& catalog) {
-  if (generation < generation_ || (generation == generation_ && step <= step_)) return;
-  generation_ = generation;
+void JobProgress::restore(const RecordedTail& tail, const CheckpointCatalog& catalog) {
+  if (tail.steps.empty()) return;
+  const Step step = tail.steps.rbegin()->first;
+  if (tail.generation < generation_ || (tail.generation == generation_ && step <= step_)) return;
+  generation_ = tail.generation;
   step_ = step;
   best_step_ = std::max(best_step_, step);
-  totals_ = totals;
+  totals_ = tail.totals;
+  history_ = tail.steps;
   missing_.clear();
   Step first = 0;  // the generation began behind a checkpoint below all its reports
   for (const auto& [at, entry] : catalog.entries()) {
-    if (!recorded.empty() && at < *recorded.begin()) first = at;
+    if (at < tail.steps.begin()->first) first = at;
   }
   for (Step s = std::max(first + 1, step - static_cast<Step>(kHistory)); s < step; ++s) {
-    if (!recorded.contains(s)) missing_.insert(s);
+    if (!tail.steps.contains(s)) missing_.insert(s);
   }
-  history_[step] = totals;
 }
 
 JobTotals JobProgress::totals_at(Step step) const {

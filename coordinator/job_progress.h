@@ -22,14 +22,23 @@ struct JobTotals {
   int64_t tokens = 0;             // predicted in committed steps
 };
 
+// Sums after each step, as reports come in: `own` are this step's, `sums` of all so far. A report that was overtaken
+// belongs to the steps above it as well.
+void add_to_history(std::map<Step, JobTotals>* history, Step step, const JobTotals& own, const JobTotals& sums);
+
+// The end of a metrics file: what was recorded of its newest generation.
+struct RecordedTail {
+  Generation generation;  // 0: nothing recorded
+  std::map<Step, JobTotals> steps;
+  JobTotals totals;  // of the last line
+};
+
 class JobProgress {
  public:
   // False for a duplicate.
   bool add(Generation generation, Step step, const StepReport& report, const CheckpointCatalog& catalog);
-  // What the metrics file says, after a restart of the coordinator.
-  // `recorded`: steps of that generation.
-  void restore(Generation generation, Step step, const std::set<Step>& recorded, const JobTotals& totals,
-               const CheckpointCatalog& catalog);
+  // What the metrics file says, after a restart of the coordinator. Older than what is known: ignored.
+  void restore(const RecordedTail& tail, const CheckpointCatalog& catalog);
   // Sums at a step whose report has been added; at the newest one when the step is not known.
   JobTotals totals_at(Step step) const;
   // Steps up to this one will not be asked for any more.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <set>
 
 #include "shared/base/text.h"
 #include "shared/formats/json.h"
@@ -69,23 +68,24 @@ void read_metrics_tail(FileSystem& fs, const std::string& run_directory, RunPrep
   if (!size.ok()) return;
   const auto tail = fs.read_range(path, *size > kTail ? *size - kTail : 0, kTail);
   if (!tail.ok()) return;
-  std::set<Step> steps;
+  RecordedTail& recorded = result->recorded;
   for (const std::string& line : split(*tail, '\n')) {
     const auto json = parse_json(line, path);
     if (!json.ok() || !json->is_object()) continue;
     const auto whole = [&](const char* key) { return json->contains(key) && (*json)[key].is_number_integer(); };
     if (!whole("generation") || !whole("step") || !whole("total_tokens")) continue;
     const Generation generation{(*json)["generation"].get<uint64_t>()};
-    if (result->recorded_generation != generation) steps.clear();
-    result->recorded_generation = generation;
-    steps.insert((*json)["step"].get<Step>());
-    result->recorded_totals.tokens = (*json)["total_tokens"].get<int64_t>();
+    if (recorded.generation != generation) recorded.steps.clear();
+    recorded.generation = generation;
+    recorded.totals.tokens = (*json)["total_tokens"].get<int64_t>();
     const auto seconds = json->find("productive_seconds");
-    if (seconds != json->end() && seconds->is_number()) {
-      result->recorded_totals.productive_seconds = seconds->get<double>();
-    }
+    if (seconds != json->end() && seconds->is_number()) recorded.totals.productive_seconds = seconds->get<double>();
+    JobTotals own;
+    if (whole("tokens")) own.tokens = (*json)["tokens"].get<int64_t>();
+    const auto own_seconds = json->find("step_seconds");
+    if (own_seconds != json->end() && own_seconds->is_number()) own.productive_seconds = own_seconds->get<double>();
+    add_to_history(&recorded.steps, (*json)["step"].get<Step>(), own, recorded.totals);
   }
-  result->recorded_steps = std::move(steps);
 }
 
 }  // namespace

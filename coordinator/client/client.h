@@ -24,7 +24,7 @@ class CoordinatorClient {
  public:
   static Result<std::unique_ptr<CoordinatorClient>> connect(const ClientOptions& options);
 
-  // The answer's JSON (client_protocol.md). The coordinator's refusal is returned as the error it is; kUnavailable,
+  // The answer's JSON (schemas/README.md). The coordinator's refusal is returned as the error it is; kUnavailable,
   // with the mend, when nobody answers in time. A repeated request does nothing twice.
   Result<Json> request(const std::string& command, const Json& arguments);
 

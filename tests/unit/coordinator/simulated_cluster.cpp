@@ -127,10 +127,11 @@ void SimulatedCluster::check_and_record(const RecordStep& action) {
   EXPECT_TRUE(first) << "job " << action.job.value << " generation " << action.generation.value << " step "
                      << action.step << " recorded twice";
   steps_[action.job].insert(action.step);
-  if (disk.recorded_generation != action.generation) disk.recorded.clear();
-  disk.recorded_generation = action.generation;
-  disk.recorded.insert(action.step);
-  disk.totals = action.totals;
+  if (disk.recorded.generation != action.generation) disk.recorded.steps.clear();
+  disk.recorded.generation = action.generation;
+  disk.recorded.totals = action.totals;
+  const JobTotals own{static_cast<double>(action.report.step_nanoseconds) * 1e-9, action.report.tokens};
+  add_to_history(&disk.recorded.steps, action.step, own, action.totals);
 }
 
 RunPrepared SimulatedCluster::prepare(const PrepareRun& run) {
@@ -141,9 +142,7 @@ RunPrepared SimulatedCluster::prepare(const PrepareRun& run) {
   result.create = run.create;
   if (run.create) result.token = "token";
   for (const auto& [step, manifest] : disk.manifests) result.manifests.push_back(manifest);
-  if (disk.recorded_generation.value != 0) result.recorded_generation = disk.recorded_generation;
-  result.recorded_steps = disk.recorded;
-  result.recorded_totals = disk.totals;
+  result.recorded = disk.recorded;
   return result;
 }
 

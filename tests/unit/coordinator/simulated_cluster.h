@@ -55,9 +55,7 @@ class SimulatedCluster {
     std::set<std::string> parts;
     std::map<Step, Manifest> manifests;
     std::map<Step, uint64_t> ever;  // state digest of every manifest there was
-    Generation recorded_generation;
-    std::set<Step> recorded;  // of that generation
-    JobTotals totals;
+    RecordedTail recorded;
   };
   struct Worker {
     WorkerId id;

@@ -1,0 +1,443 @@
+// The pieces of the core by themselves, and what it does with the disk.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <set>
+#include <sstream>
+
+#include "coordinator/checkpoint_catalog.h"
+#include "coordinator/client/commands.h"
+#include "coordinator/failure_detector.h"
+#include "coordinator/job.h"
+#include "coordinator/job_progress.h"
+#include "coordinator/job_queue.h"
+#include "coordinator/membership.h"
+#include "coordinator/retry.h"
+#include "coordinator/run_directory.h"
+#include "shared/base/text.h"
+#include "tests/unit/coordinator/simulated_cluster.h"
+
+namespace strand {
+namespace {
+
+using std::chrono::seconds;
+namespace stdfs = std::filesystem;
+
+Time at(int64_t s) {
+  return Time{} + seconds(s);
+}
+
+TEST(JobStates, NothingLeavesDoneOrCancelled) {
+  for (int to = 0; to < kJobStates; ++to) {
+    EXPECT_FALSE(transition_is_legal(JobState::kDone, static_cast<JobState>(to)));
+    EXPECT_FALSE(transition_is_legal(JobState::kCancelled, static_cast<JobState>(to)));
+  }
+}
+
+TEST(JobStates, EveryStateCanStillReachDoneUnlessItIsFinal) {
+  // Reachability over the table: no state is a trap but the final ones.
+  for (int from = 0; from < kJobStates; ++from) {
+    std::set<int> reached = {from};
+    for (bool grew = true; grew;) {
+      grew = false;
+      for (int a = 0; a < kJobStates; ++a) {
+        for (int b = 0; b < kJobStates; ++b) {
+          if (!reached.contains(a) || !transition_is_legal(static_cast<JobState>(a), static_cast<JobState>(b)))
+            continue;
+          grew = reached.insert(b).second || grew;
+        }
+      }
+    }
+    const bool trapped = static_cast<JobState>(from) == JobState::kCancelled;
+    EXPECT_EQ(reached.contains(static_cast<int>(JobState::kDone)), !trapped) << time_slot_name(from);
+  }
+}
+
+JobRecord sample_record() {
+  JobRecord record;
+  record.id = JobId{7};
+  record.name = "genome \"x\"";
+  record.toml = "a = 1\n";
+  record.state = JobState::kTraining;
+  record.generation = Generation{3};
+  record.members = {{WorkerId{~0ull}, Incarnation{1234567890123456789ull}}};
+  record.seconds[2] = 1.5;
+  record.result = JobFinished{};
+  record.result->digest = {~0ull, 1};
+  record.result->bits_per_base = 1.9053111;
+  record.result->train_loss = std::numeric_limits<double>::quiet_NaN();
+  return record;
+}
+
+TEST(JobRecord, ReadsBackAsItWasWritten) {
+  const std::string text = encode_job_record(sample_record());
+  const auto read = decode_job_record(text);
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  EXPECT_EQ(encode_job_record(*read), text);
+  EXPECT_EQ(read->members[0].worker.value, ~0ull);
+  EXPECT_EQ(read->result->bits_per_base, 1.9053111);
+  EXPECT_TRUE(std::isnan(read->result->train_loss));
+}
+
+TEST(JobRecord, RefusesANewerVersionAndDamage) {
+  std::string text = encode_job_record(sample_record());
+  const auto newer = decode_job_record("{\"version\":2" + text.substr(text.find(',')));
+  ASSERT_FALSE(newer.ok());
+  EXPECT_EQ(newer.error().code(), ErrorCode::kBadInput);
+  for (size_t cut = 0; cut < text.size(); cut += 7) EXPECT_FALSE(decode_job_record(text.substr(0, cut)).ok()) << cut;
+}
+
+TEST(Queue, PriorityThenOrderAndBackOffHoldsUpNobody) {
+  const std::vector<QueuedJob> jobs = {
+      {JobId{1}, 0, at(0), 1}, {JobId{2}, 5, at(0), 1}, {JobId{3}, 5, at(0), 1}, {JobId{4}, 9, at(10), 1}};
+  std::vector<uint64_t> order;
+  for (const QueuedJob& job : queue_order(jobs, at(1))) order.push_back(job.id.value);
+  EXPECT_EQ(order, (std::vector<uint64_t>{2, 3, 1}));
+  EXPECT_EQ(next_ready(jobs, at(1), at(99)), at(10));
+  EXPECT_EQ(queue_order(jobs, at(10)).front().id.value, 4u);
+}
+
+TEST(FailureDetector, SuspectsAfterOneLeaseAndForgivesItsOwnSleep) {
+  FailureDetector detector(seconds(6));
+  detector.heard(WorkerId{1}, at(0));
+  for (int s = 0; s <= 6; s += 2) EXPECT_TRUE(detector.expired(at(s)).empty()) << s;
+  EXPECT_EQ(detector.expired(at(7)), std::vector<WorkerId>{WorkerId{1}});
+  EXPECT_TRUE(detector.expired(at(8)).empty()) << "said once";
+
+  detector.heard(WorkerId{2}, at(8));
+  EXPECT_TRUE(detector.expired(at(100)).empty()) << "we slept; its messages are still unread";
+  detector.heard(WorkerId{2}, at(100));
+  EXPECT_TRUE(detector.expired(at(102)).empty());
+}
+
+TEST(Retry, GivesUpOnlyWithoutProgress) {
+  const BackOff back_off{seconds(1), seconds(30)};
+  int64_t attempts = 0;
+  for (int restart = 0; restart < 3; ++restart) {
+    const auto decision = decide_retry(attempts, 3, false, back_off);
+    EXPECT_TRUE(decision.again);
+    EXPECT_EQ(decision.wait, seconds(1 << restart));
+    attempts = decision.attempts;
+  }
+  EXPECT_FALSE(decide_retry(attempts, 3, false, back_off).again);
+  EXPECT_TRUE(decide_retry(attempts, 3, true, back_off).again);
+  EXPECT_EQ(decide_retry(50, 1000, false, back_off).wait, seconds(30));
+  EXPECT_EQ(classify_failure(ErrorCode::kBadInput), FailureClass::kNever);
+  EXPECT_EQ(classify_failure(ErrorCode::kCorrupt), FailureClass::kRetry);
+}
+
+TEST(Membership, AnOlderProcessNeverReplacesANewerOne) {
+  Membership members;
+  Header header;
+  header.sender = WorkerId{1};
+  header.incarnation = Incarnation{5};
+  EXPECT_EQ(members.hello("a", header, {}), Membership::Join::kNew);
+  EXPECT_EQ(members.hello("a", header, {}), Membership::Join::kSame);
+  header.incarnation = Incarnation{4};
+  EXPECT_EQ(members.hello("b", header, {}), Membership::Join::kOutdated);
+  EXPECT_EQ(members.find(WorkerId{1})->peer, "a");
+  header.incarnation = Incarnation{6};
+  EXPECT_EQ(members.hello("c", header, {}), Membership::Join::kReplaced);
+  EXPECT_EQ(members.find(WorkerId{1}, Incarnation{5}), nullptr);
+  EXPECT_EQ(fingerprint_difference("cpu=zen5 onednn=2.6", "cpu=zen5 onednn=3.1"), "onednn=2.6 -> onednn=3.1");
+}
+
+PartSaved part_of(Step step, uint64_t generation, const std::string& range) {
+  PartSaved part;
+  part.file = concat("step-", step, "/g", generation, "-", range);
+  part.bytes = 10;
+  part.checksum = {1, static_cast<uint64_t>(step)};
+  part.state_digest = {2, static_cast<uint64_t>(step)};
+  return part;
+}
+
+void commit(CheckpointCatalog& catalog, Step step, CheckpointState state) {
+  CheckpointEntry entry;
+  entry.step = step;
+  entry.generation = Generation{1};
+  catalog.commit(entry);
+  catalog.mark(step, state, "");
+}
+
+TEST(Catalog, CompleteOnlyWithEveryRangeOfOneGeneration) {
+  CheckpointCatalog catalog(2);
+  using Part = CheckpointCatalog::Part;
+  EXPECT_EQ(catalog.add_part(Generation{1}, 5, part_of(5, 1, "a")), Part::kWaiting);
+  EXPECT_EQ(catalog.add_part(Generation{1}, 5, part_of(5, 1, "a")), Part::kWaiting) << "a repeat is not a range";
+  EXPECT_EQ(catalog.add_part(Generation{2}, 5, part_of(5, 2, "b")), Part::kWaiting) << "generations do not mix";
+  PartSaved other = part_of(5, 2, "a");
+  other.state_digest = {9, 9};
+  EXPECT_EQ(catalog.add_part(Generation{2}, 5, other), Part::kContradiction);
+  EXPECT_EQ(catalog.add_part(Generation{2}, 5, part_of(5, 2, "a")), Part::kComplete);
+  EXPECT_EQ(catalog.parts(5).size(), 2u);
+}
+
+TEST(Catalog, RetentionCountsVerifiedOnesAndNeverDeletesTheNewest) {
+  for (int64_t keep = 0; keep <= 4; ++keep) {
+    for (unsigned pattern = 0; pattern < 3 * 3 * 3 * 3 * 3; ++pattern) {
+      CheckpointCatalog catalog;
+      unsigned rest = pattern;
+      for (Step step = 1; step <= 5; ++step, rest /= 3) commit(catalog, step, static_cast<CheckpointState>(rest % 3));
+      int64_t verified = 0;
+      for (const Step step : catalog.removable(keep)) {
+        EXPECT_NE(step, 5);
+        if (catalog.newest()) {
+          EXPECT_NE(step, catalog.newest()->step);
+        }
+        catalog.remove(step);
+      }
+      for (const auto& [step, entry] : catalog.entries()) verified += entry.state == CheckpointState::kVerified;
+      EXPECT_LE(verified, std::max<int64_t>(keep, 1));
+      EXPECT_TRUE(catalog.removable(keep).empty());
+    }
+  }
+}
+
+TEST(Catalog, DamagedOnesAreNotLoaded) {
+  CheckpointCatalog catalog;
+  commit(catalog, 10, CheckpointState::kVerified);
+  commit(catalog, 20, CheckpointState::kPresent);
+  commit(catalog, 30, CheckpointState::kDamaged);
+  EXPECT_EQ(catalog.loadable(), (std::vector<Step>{20, 10}));
+  EXPECT_EQ(catalog.newest()->step, 20);
+}
+
+TEST(Progress, ReplayedStepsCountOnce) {
+  CheckpointCatalog catalog;
+  JobProgress progress;
+  StepReport report;
+  report.tokens = 10;
+  report.step_nanoseconds = 1000000000;
+  for (Step step = 1; step <= 8; ++step) {
+    EXPECT_TRUE(progress.add(Generation{1}, step, report, catalog));
+    EXPECT_FALSE(progress.add(Generation{1}, step, report, catalog));
+  }
+  CheckpointEntry entry;
+  entry.step = 5;
+  entry.tokens = progress.totals_at(5).tokens;
+  entry.productive_seconds = progress.totals_at(5).productive_seconds;
+  catalog.commit(entry);
+  EXPECT_TRUE(progress.add(Generation{2}, 6, report, catalog));
+  EXPECT_EQ(progress.totals().tokens, 60);
+  EXPECT_DOUBLE_EQ(progress.totals().productive_seconds, 6);
+  EXPECT_EQ(progress.best_step(), 8);
+  EXPECT_TRUE(progress.add(Generation{2}, 9, report, catalog));
+  EXPECT_TRUE(progress.add(Generation{2}, 7, report, catalog)) << "overtaken, not doubled";
+  EXPECT_FALSE(progress.add(Generation{2}, 7, report, catalog));
+}
+
+// --- the disk -------------------------------------------------------------------------------------------------------
+
+class RunDirectoryTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/strand-runXXXXXX";
+    root_ = mkdtemp(name);
+    run_ = root_ + "/run";
+    fs_ = make_posix_file_system();
+    prepared_ = prepare_run(*fs_, {JobId{1}, Generation{1}, run_, "toml", true}, "fresh");
+  }
+  void TearDown() override { stdfs::remove_all(root_); }
+
+  void save(Step step) {
+    WriteManifest action{JobId{1}, run_, {}};
+    const std::string content(100000, static_cast<char>('a' + step % 20));
+    action.manifest.job = JobId{1};
+    action.manifest.generation = Generation{1};
+    action.manifest.step = step;
+    action.manifest.parts = {{concat("step-", step, "/g1-0-1"), content.size(), hash128(content)}};
+    stdfs::create_directories(step_path(step));
+    std::ofstream(step_path(step) + "/g1-0-1", std::ios::binary) << content;
+    const Status written = write_manifest(*fs_, action);
+    ASSERT_TRUE(written.ok()) << written.error().message();
+  }
+  std::string step_path(Step step) const { return concat(run_, "/checkpoints/step-", step); }
+  void flip(const std::string& path, int64_t at) {
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekg(at);
+    const char c = static_cast<char>(file.get());
+    file.seekp(at);
+    file.put(static_cast<char>(c ^ 4));
+  }
+
+  std::string root_, run_;
+  std::unique_ptr<FileSystem> fs_;
+  RunPrepared prepared_;
+};
+
+TEST_F(RunDirectoryTest, PreparingKeepsTheTokenAndClearsWhatHasNoManifest) {
+  EXPECT_TRUE(prepared_.status.ok());
+  EXPECT_EQ(prepared_.token, "fresh");
+  save(3);
+  stdfs::create_directories(step_path(4));
+  std::ofstream(step_path(4) + "/g1-0-1") << "half";
+  const auto look = prepare_run(*fs_, {JobId{1}, Generation{1}, run_, "toml", false}, "other");
+  EXPECT_TRUE(stdfs::exists(step_path(4))) << "a look changes nothing";
+  EXPECT_EQ(look.manifests.size(), 1u);
+  const auto again = prepare_run(*fs_, {JobId{1}, Generation{2}, run_, "toml", true}, "other");
+  EXPECT_EQ(again.token, "fresh");
+  EXPECT_FALSE(stdfs::exists(step_path(4)));
+  EXPECT_EQ(again.manifests.size(), 1u);
+}
+
+TEST_F(RunDirectoryTest, NoManifestWithoutItsParts) {
+  WriteManifest action{JobId{1}, run_, {}};
+  action.manifest.step = 3;
+  action.manifest.parts = {{"step-3/g1-0-1", 5, {}}};
+  stdfs::create_directories(step_path(3));
+  EXPECT_FALSE(write_manifest(*fs_, action).ok());
+  std::ofstream(step_path(3) + "/g1-0-1") << "four";
+  EXPECT_FALSE(write_manifest(*fs_, action).ok());
+  EXPECT_FALSE(stdfs::exists(step_path(3) + "/manifest"));
+}
+
+TEST_F(RunDirectoryTest, AnyFlippedByteIsFound) {
+  save(3);
+  const std::string part = step_path(3) + "/g1-0-1", manifest = step_path(3) + "/manifest";
+  EXPECT_TRUE(verify_checkpoint(*fs_, run_, 3).ok());
+  for (const int64_t where : {0, 1, 50000, 99999}) {
+    flip(part, where);
+    const Status status = verify_checkpoint(*fs_, run_, 3);
+    ASSERT_FALSE(status.ok()) << where;
+    EXPECT_NE(status.error().message().find(part), std::string::npos);
+    flip(part, where);
+  }
+  for (int64_t where = 0; where < static_cast<int64_t>(stdfs::file_size(manifest)); ++where) {
+    flip(manifest, where);
+    const auto listing = list_checkpoints(*fs_, run_);
+    ASSERT_TRUE(listing.ok());
+    EXPECT_EQ(listing->damaged.size(), 1u) << "byte " << where;
+    EXPECT_TRUE(listing->manifests.empty());
+    flip(manifest, where);
+  }
+}
+
+TEST_F(RunDirectoryTest, MetricsTailSaysWhereRecordingStopped) {
+  std::ofstream file(run_ + "/metrics.jsonl");
+  for (Step step = 1; step <= 2000; ++step) {
+    RecordStep record{JobId{1}, run_, Generation{step <= 1990 ? 1u : 2u}, step, 0, {}, {0.5, 10 * step}};
+    if (step != 1995) file << metrics_line(record) << "\n";
+  }
+  file << "{\"step\": 2001, \"gen";
+  file.close();
+  const auto look = prepare_run(*fs_, {JobId{1}, Generation{2}, run_, "toml", false}, "");
+  EXPECT_EQ(look.recorded.generation.value, 2u);
+  ASSERT_EQ(look.recorded.steps.size(), 9u);
+  EXPECT_EQ(look.recorded.steps.rbegin()->first, 2000);
+  EXPECT_EQ(look.recorded.steps.begin()->second.tokens, 19910);
+  EXPECT_EQ(look.recorded.totals.tokens, 20000);
+}
+
+TEST_F(RunDirectoryTest, OfflineCommandsListAndVerify) {
+  save(3);
+  save(6);
+  CheckpointOptions options;
+  options.run_directory = run_;
+  options.common.json = true;
+  std::ostringstream out, progress;
+  EXPECT_EQ(*checkpoint_verify_command(options, {out, progress}), 0);
+  flip(step_path(6) + "/g1-0-1", 77);
+  out.str("");
+  EXPECT_EQ(*checkpoint_verify_command(options, {out, progress}), 2);
+  const auto json = parse_json(out.str(), "output");
+  ASSERT_TRUE(json.ok());
+  EXPECT_EQ(json->at("checkpoints")[0]["state"], "damaged");
+  EXPECT_EQ(json->at("checkpoints")[1]["state"], "verified");
+  out.str("");
+  EXPECT_EQ(*checkpoint_list_command(options, {out, progress}), 0);
+  EXPECT_EQ(parse_json(out.str(), "output")->at("checkpoints").size(), 2u);
+  options.run_directory = root_ + "/nowhere";
+  EXPECT_FALSE(checkpoint_list_command(options, {out, progress}).ok());
+}
+
+TEST_F(RunDirectoryTest, RemovingTakesTheManifestFirst) {
+  save(3);
+  EXPECT_TRUE(remove_checkpoint(*fs_, run_, 3).ok());
+  EXPECT_FALSE(stdfs::exists(step_path(3)));
+  EXPECT_TRUE(remove_checkpoint(*fs_, run_, 3).ok());
+}
+
+// --- decisions of the whole core ------------------------------------------------------------------------------------
+
+using testing::job_text;
+using testing::SimulatedCluster;
+
+TEST(Core, ASubmitThatIsRepeatedIsOneJob) {
+  SimulatedCluster cluster(1, 0);
+  const Json arguments = {{"toml", job_text("a", 5, 2, 2, 3)}, {"submission", "x"}};
+  cluster.ask("submit", arguments);
+  cluster.kill_coordinator();
+  cluster.ask("submit", arguments);
+  EXPECT_EQ(cluster.core().job_ids().size(), 1u);
+}
+
+TEST(Core, HigherPriorityGoesFirst) {
+  SimulatedCluster cluster(1, 1);
+  cluster.ask("submit", {{"toml", job_text("low", 5, 2, 2, 3)}});
+  cluster.ask("submit", {{"toml", job_text("high", 5, 2, 2, 3)}});
+  cluster.ask("priority", {{"job", "high"}, {"priority", 3}});
+  for (int turn = 0; turn < 3; ++turn) cluster.tick({});
+  EXPECT_EQ(cluster.record(1).state, JobState::kQueued);
+  EXPECT_NE(cluster.record(2).state, JobState::kQueued);
+}
+
+TEST(Core, AWorkerThatFellSilentComesBackToItsGeneration) {
+  SimulatedCluster cluster(1, 1);
+  cluster.ask("submit", {{"toml", job_text("a", 200, 50, 2, 3)}});
+  for (int turn = 0; turn < 10; ++turn) cluster.tick({});
+  cluster.cut_off_worker(0, true);
+  for (int turn = 0; turn < 60; ++turn) cluster.tick({});  // twelve seconds: two leases
+  EXPECT_EQ(cluster.record(1).state, JobState::kQueued);
+  EXPECT_TRUE(cluster.record(1).lost);
+  cluster.cut_off_worker(0, false);
+  for (int turn = 0; turn < 10; ++turn) cluster.tick({});
+  EXPECT_EQ(cluster.record(1).state, JobState::kTraining);
+  EXPECT_EQ(cluster.record(1).generation.value, 1u) << "it lost nothing, so nothing is computed again";
+  EXPECT_GT(cluster.step_on_worker(0), 60);
+}
+
+TEST(Core, AReplacedWorkerIsFencedAndSentAway) {
+  SimulatedCluster cluster(1, 2);
+  cluster.ask("submit", {{"toml", job_text("a", 400, 50, 2, 3)}});
+  for (int turn = 0; turn < 10; ++turn) cluster.tick({});
+  const size_t first = cluster.step_on_worker(0) > 0 ? 0 : 1;
+  cluster.cut_off_worker(first, true);
+  for (int turn = 0; turn < 60; ++turn) cluster.tick({});
+  EXPECT_EQ(cluster.record(1).generation.value, 2u);
+  cluster.cut_off_worker(first, false);
+  for (int turn = 0; turn < 10; ++turn) cluster.tick({});
+  EXPECT_GT(cluster.core().counters().stale_generation, 0u);
+  const Step step = cluster.step_on_worker(first);
+  for (int turn = 0; turn < 10; ++turn) cluster.tick({});
+  EXPECT_EQ(cluster.step_on_worker(first), step) << "the replaced worker still trains";
+  EXPECT_EQ(cluster.record(1).state, JobState::kTraining);
+}
+
+TEST(Core, UnknownCommandsAndJobsNameTheNearest) {
+  SimulatedCluster cluster(1, 0);
+  cluster.ask("submit", {{"toml", job_text("genome", 5, 2, 2, 3)}});
+  EXPECT_NE(cluster.ask("cancle", {{"job", 1}}).json.find("cancel"), std::string::npos);
+  EXPECT_NE(cluster.ask("show", {{"job", "genone"}}).json.find("genome"), std::string::npos);
+  EXPECT_EQ(cluster.ask("show", {{"job", 9}}).code, static_cast<uint8_t>(ErrorCode::kNotFound));
+  EXPECT_EQ(cluster.ask("submit", {{"toml", "nonsense = 1"}}).code, static_cast<uint8_t>(ErrorCode::kBadInput));
+}
+
+TEST(Core, EverySecondHasANamedState) {
+  SimulatedCluster cluster(1, 1);
+  cluster.ask("submit", {{"toml", job_text("a", 20, 5, 2, 3)}});
+  for (int turn = 0; turn < 200; ++turn) cluster.tick({});
+  const auto show = cluster.core().job_json(JobId{1}, cluster.now());
+  ASSERT_TRUE(show.ok());
+  double sum = 0;
+  for (const auto& [state, value] : show->at("seconds").items()) sum += value.get<double>();
+  EXPECT_NEAR(sum, static_cast<double>(cluster.now().nanoseconds) * 1e-9, 0.001);
+  EXPECT_GT(show->at("goodput").get<double>(), 0.1);
+  EXPECT_LE(show->at("goodput").get<double>(), 1.0);
+}
+
+}  // namespace
+}  // namespace strand
