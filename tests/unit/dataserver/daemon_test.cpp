@@ -1,0 +1,227 @@
+#include "dataserver/daemon.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "shared/base/text.h"
+#include "shared/job_spec/job_spec.h"
+#include "shared/wire/messages.h"
+#include "tests/unit/dataserver/genomes.h"
+
+namespace strand {
+namespace {
+
+using testing::TemporaryFolder;
+
+// A data server on a thread, over ipc.
+class Server {
+ public:
+  Server(const std::string& endpoint, const std::string& directory) {
+    options_.endpoint = endpoint;
+    options_.run_directory = directory;
+    options_.stop = &stop_;
+    options_.metrics = &metrics_;
+    thread_ = std::thread([this] { status_ = run_dataserver(options_); });
+  }
+  ~Server() { EXPECT_TRUE(end().ok()); }
+  Status end() {
+    stop_.store(true);
+    if (thread_.joinable()) thread_.join();
+    return status_;
+  }
+  uint64_t dropped() { return metrics_.counter("strand_data_messages_dropped_total", "").value(); }
+
+ private:
+  DataServerOptions options_;
+  MetricsRegistry metrics_;
+  std::atomic<bool> stop_{false};
+  Status status_;
+  std::thread thread_;
+};
+
+struct Answer {
+  WireMessage message;
+  std::vector<std::string> bulk;
+};
+
+class Client {
+ public:
+  explicit Client(const std::string& endpoint, const std::string& name = "client")
+      : transport_(make_zmq_transport()), socket_(*transport_->connect(endpoint, name)) {}
+
+  void send(std::string bytes) {
+    while (true) {
+      std::vector<Frame> frames;
+      frames.push_back(Frame::from_string(bytes));
+      if (transport_->send(socket_, "", std::move(frames)).ok()) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
+  uint64_t send(Body body) {
+    WireMessage message;
+    message.header.request = ++last_;
+    message.body = std::move(body);
+    send(encode_message(message));
+    return last_;
+  }
+  std::optional<Answer> receive(double seconds = 20) {
+    const auto incoming = transport_->receive(from_seconds(seconds));
+    if (!incoming.ok() || !*incoming) return std::nullopt;
+    Answer answer;
+    auto message = decode_message((**incoming).frames[0].data(), (**incoming).frames[0].size());
+    EXPECT_TRUE(message.ok());
+    answer.message = *message;
+    for (size_t i = 1; i < (**incoming).frames.size(); ++i) {
+      answer.bulk.emplace_back((**incoming).frames[i].data(), (**incoming).frames[i].size());
+    }
+    return answer;
+  }
+  // Asks until the dataset is no longer being built.
+  DatasetStatus open(const std::string& toml, const std::vector<FingerprintField>& expected, bool markov = false) {
+    for (int i = 0; i < 400; ++i) {
+      const uint64_t request = send(OpenDataset{toml, expected});
+      const auto answer = receive();
+      if (!answer) continue;
+      EXPECT_EQ(answer->message.header.request, request);
+      const auto status = std::get<DatasetStatus>(answer->message.body);
+      if (status.state != DatasetState::kBuilding && (!markov || status.markov_ready)) return status;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    ADD_FAILURE() << "never ready";
+    return {};
+  }
+
+ private:
+  std::unique_ptr<Transport> transport_;
+  SocketId socket_;
+  uint64_t last_ = 0;
+};
+
+std::string job(const std::string& file, const std::string& more = "") {
+  return concat("[job]\nname = \"t\"\n[model]\npreset = \"omni-dna-20m\"\nvocabulary = 16\n[tokenizer]\n",
+                "kind = \"nucleotide\"\n[data]\nfiles = [\"", file,
+                "\"]\nsegment = 100\nholdout = { fraction = 0.1 }\n", more);
+}
+
+class DataServerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::mt19937_64 random(40);
+    file_ = folder_.file("g.fa", testing::fasta({{"a", testing::random_sequence(&random, 60000)}}, 70));
+    endpoint_ = "ipc://" + folder_.path() + "/d";
+    directory_ = folder_.path() + "/run";
+  }
+  TemporaryFolder folder_;
+  std::string file_, endpoint_, directory_;
+};
+
+TEST_F(DataServerTest, OpensFetchesAndGivesTheSameAfterARestart) {
+  auto server = std::make_unique<Server>(endpoint_, directory_);
+  Client client(endpoint_);
+  const DatasetStatus status = client.open(job(file_), {}, true);
+  ASSERT_EQ(status.state, DatasetState::kReady) << status.reason;
+  EXPECT_EQ(status.vocabulary, 16);
+  EXPECT_EQ(status.token_bases.size(), 16u);
+  EXPECT_EQ(status.markov_bits.size(), 13u);
+  const FetchRows fetches[] = {{status.fingerprint, 7, false, 123, 32}, {status.fingerprint, 7, true, 0, 8}};
+  std::vector<Answer> before;
+  for (const FetchRows& fetch : fetches) {
+    const uint64_t request = client.send(fetch);
+    auto answer = client.receive();
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->message.header.request, request);
+    const auto rows = std::get<Rows>(answer->message.body);
+    EXPECT_EQ(rows.first_row, fetch.first_row);
+    EXPECT_EQ(rows.rows, fetch.rows);
+    EXPECT_EQ(rows.segment, 100u);
+    ASSERT_EQ(answer->bulk.size(), 2u);
+    EXPECT_EQ(answer->bulk[0].size(), size_t{fetch.rows} * 100 * 2);
+    EXPECT_EQ(answer->bulk[1].size(), size_t{fetch.rows} * 2);
+    EXPECT_EQ(rows.checksum, hash64(answer->bulk[0]) ^ hash64(answer->bulk[1]));
+    before.push_back(*answer);
+  }
+  server.reset();
+  server = std::make_unique<Server>(endpoint_, directory_);
+
+  // The restarted one has nothing open and says so; after opening, all is as before.
+  Client again(endpoint_, "again");
+  again.send(fetches[0]);
+  auto refused = again.receive();
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(std::get<DataRefused>(refused->message.body).code, static_cast<uint8_t>(ErrorCode::kNotFound));
+  const DatasetStatus reopened = again.open(job(file_), status.fields, true);
+  ASSERT_EQ(reopened.state, DatasetState::kReady) << reopened.reason;
+  EXPECT_EQ(reopened.fingerprint, status.fingerprint);
+  EXPECT_EQ(reopened.markov_bits, status.markov_bits);
+  for (size_t i = 0; i < 2; ++i) {
+    for (int twice = 0; twice < 2; ++twice) {
+      again.send(fetches[i]);
+      const auto answer = again.receive();
+      ASSERT_TRUE(answer);
+      EXPECT_EQ(answer->bulk, before[i].bulk);
+    }
+  }
+}
+
+TEST_F(DataServerTest, RefusesWhatIsNotTheDatasetOfBefore) {
+  Server server(endpoint_, directory_);
+  Client client(endpoint_);
+  const DatasetStatus status = client.open(job(file_), {});
+  ASSERT_EQ(status.state, DatasetState::kReady) << status.reason;
+  const DatasetStatus refused = client.open(job(file_, "stride = 50\n"), status.fields);
+  EXPECT_EQ(refused.state, DatasetState::kRefused);
+  EXPECT_NE(refused.reason.find("'stride' differs: expected 100, found 50"), std::string::npos) << refused.reason;
+  client.send(FetchRows{Digest128{1, 2}, 7, false, 0, 1});
+  const auto answer = client.receive();
+  ASSERT_TRUE(answer);
+  EXPECT_TRUE(std::holds_alternative<DataRefused>(answer->message.body));
+  client.send(FetchRows{status.fingerprint, 7, true, status.eval_rows, 1});
+  const auto beyond = client.receive();
+  ASSERT_TRUE(beyond);
+  EXPECT_EQ(std::get<DataRefused>(beyond->message.body).code, static_cast<uint8_t>(ErrorCode::kBadInput));
+}
+
+TEST_F(DataServerTest, BadInputIsToldWithItsPlace) {
+  Server server(endpoint_, directory_);
+  Client client(endpoint_);
+  const DatasetStatus key = client.open(job(file_, "segmnet = 5\n"), {});
+  EXPECT_EQ(key.state, DatasetState::kRefused);
+  EXPECT_NE(key.reason.find("segmnet"), std::string::npos) << key.reason;
+  const std::string bad = folder_.file("bad.fa", ">a\nACGT\nAC!T\n");
+  const DatasetStatus letter = client.open(job(bad), {});
+  EXPECT_EQ(letter.state, DatasetState::kRefused);
+  EXPECT_EQ(letter.code, static_cast<uint8_t>(ErrorCode::kBadInput));
+  EXPECT_NE(letter.reason.find("bad.fa: line 3, column 3"), std::string::npos) << letter.reason;
+}
+
+TEST_F(DataServerTest, DropsAndCountsDamagedAndUnknownMessages) {
+  Server server(endpoint_, directory_);
+  Client client(endpoint_);
+  WireMessage message;
+  message.body = OpenDataset{job(file_), {}};
+  std::string bytes = encode_message(message);
+  client.send(bytes.substr(0, bytes.size() / 2));
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  client.send(bytes);
+  client.send("");
+  client.send(Heartbeat{});
+  EXPECT_EQ(client.open(job(file_), {}).state, DatasetState::kReady);
+  EXPECT_EQ(server.dropped(), 4u);
+}
+
+TEST_F(DataServerTest, TwoServersOnOneEndpointOrOneStore) {
+  Server server(endpoint_, directory_);
+  Client client(endpoint_);
+  ASSERT_EQ(client.open(job(file_), {}).state, DatasetState::kReady);
+  DataServerOptions second;
+  second.endpoint = endpoint_;
+  second.run_directory = directory_;
+  const Status taken = run_dataserver(second);
+  ASSERT_FALSE(taken.ok());
+  EXPECT_EQ(taken.error().code(), ErrorCode::kConflict) << taken.error().message();
+}
+
+}  // namespace
+}  // namespace strand
