@@ -1,5 +1,5 @@
 // The output is cut into tiles and long sums into chunks, by shape alone; each tile is one task, whose chunks are
-// single-threaded oneDNN products added in order. Sizes are from bench/matmul_bench.cpp.
+// single-threaded oneDNN products added in order. Sizes are from bench/matrix_ops_bench.cpp.
 #include <algorithm>
 #include <vector>
 
@@ -12,9 +12,9 @@ namespace {
 constexpr int64_t kTileRows = 256;
 constexpr int64_t kTileCols = 512;
 constexpr int64_t kSmallestTile = 128;
-constexpr int64_t kWantedTiles = 8;    // work for four threads, two tiles each
-constexpr int64_t kLongestSum = 4096;  // beyond, a packed panel of B falls out of the second-level cache
-constexpr double kSmallProduct = 2e6;  // multiplications: less than 20 microseconds, not worth cutting
+constexpr int64_t kWantedTiles = 8;          // work for four threads, two tiles each
+constexpr int64_t kLongestSum = 4096;        // beyond, a packed panel of B falls out of the second-level cache
+constexpr int64_t kLongestTransposed = 512;  // the same where A is read down its columns, as in weight gradients
 
 int64_t pieces(int64_t size, int64_t piece) {
   return (size + piece - 1) / piece;
@@ -46,7 +46,7 @@ Tiling tiling_of(const MatmulArgs& args) {
   t.rows = balanced(m, rows, 16);
   t.cols = balanced(n, cols, 16);
   // Chunks are added in C, so a bf16 C takes its sums whole.
-  t.depth = args.c.dtype == DType::kF32 ? balanced(k, kLongestSum, 64) : k;
+  t.depth = args.c.dtype == DType::kF32 ? balanced(k, args.transpose_a ? kLongestTransposed : kLongestSum, 64) : k;
   t.down = pieces(m, t.rows);
   t.across = pieces(n, t.cols);
   t.deep = pieces(k, t.depth);

@@ -60,7 +60,8 @@ inline std::vector<MatmulShape> matmul_shapes() {
   shapes.push_back({8, 0, 8});
   shapes.push_back({5, 8, 0, false, false, true});
   shapes.push_back({5, 8, 0, false, true, false, true});
-  shapes.push_back({16, 24, 9001, true, false, true});  // a sum in three chunks
+  shapes.push_back({16, 24, 9001, false, true});
+  shapes.push_back({16, 24, 9001, true, false, true});  // a sum in many chunks
   return shapes;
 }
 
