@@ -15,6 +15,7 @@ constexpr int64_t kSmallestTile = 128;
 constexpr int64_t kWantedTiles = 8;          // work for four threads, two tiles each
 constexpr int64_t kLongestSum = 4096;        // beyond, a packed panel of B falls out of the second-level cache
 constexpr int64_t kLongestTransposed = 512;  // the same where A is read down its columns, as in weight gradients
+constexpr double kSmallProduct = 2e6;        // multiplications: less than 20 microseconds, not worth cutting
 
 int64_t pieces(int64_t size, int64_t piece) {
   return (size + piece - 1) / piece;
