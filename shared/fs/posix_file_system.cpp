@@ -233,8 +233,6 @@ Error errno_error(int number, std::string_view doing, const std::string& path) {
   switch (number) {
     case ENOENT: code = ErrorCode::kNotFound; break;
     case EEXIST: code = ErrorCode::kConflict; break;
-    case ENOSPC:
-    case EDQUOT:
     case EMFILE:
     case ENFILE:
     case EIO: code = ErrorCode::kUnavailable; break;
