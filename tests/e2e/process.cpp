@@ -123,9 +123,10 @@ pid_t Process::child(const std::string& role) const {
   return 0;
 }
 
-Process run(const std::string& folder, const std::string& tag, std::vector<std::string> arguments) {
+Process run(const std::string& folder, const std::string& tag, std::vector<std::string> arguments,
+            std::chrono::milliseconds limit) {
   Process process(folder, tag, std::move(arguments));
-  process.wait(std::chrono::minutes(2));
+  process.wait(limit);
   return process;
 }
 

@@ -51,8 +51,9 @@ class Process {
   int exit_code_ = -1;
 };
 
-// Runs to the end (two minutes at most).
-Process run(const std::string& folder, const std::string& tag, std::vector<std::string> arguments);
+// Runs to the end, at most this long.
+Process run(const std::string& folder, const std::string& tag, std::vector<std::string> arguments,
+            std::chrono::milliseconds limit = std::chrono::minutes(2));
 
 // A genome with some structure to learn, always the same: `bases` letters in one record.
 std::string small_fasta(int bases, unsigned seed);
