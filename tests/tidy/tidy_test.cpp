@@ -88,9 +88,10 @@ TEST(Tidy, ClangFormat) {
   EXPECT_EQ(outcome.status, 0) << outcome.output << "mend: clang-format -i FILE";
 }
 
-// Headers that belong to a compiler or a target loop of their own are no public headers.
+// Tests' headers, and those that belong to a compiler or a target loop of their own, are no public headers.
 bool compiles_alone(const std::string& path) {
-  return is_header(path) && !path.ends_with("-inl.h") && !path.starts_with("ops/cuda/");
+  const bool product = !path.starts_with("tests/") && !path.starts_with("bench/");
+  return product && is_header(path) && !path.ends_with("-inl.h") && !path.starts_with("ops/cuda/");
 }
 
 TEST(Tidy, EveryHeaderCompilesAlone) {
