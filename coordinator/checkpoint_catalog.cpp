@@ -69,6 +69,13 @@ void CheckpointCatalog::mark(Step step, CheckpointState state, const std::string
   found->second.reason = reason;
 }
 
+void CheckpointCatalog::set_totals(Step step, double productive_seconds, int64_t tokens) {
+  const auto found = entries_.find(step);
+  if (found == entries_.end()) return;
+  found->second.productive_seconds = productive_seconds;
+  found->second.tokens = tokens;
+}
+
 std::vector<Step> CheckpointCatalog::loadable() const {
   std::vector<Step> steps;
   for (auto it = entries_.rbegin(); it != entries_.rend(); ++it) {

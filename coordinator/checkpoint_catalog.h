@@ -50,6 +50,7 @@ class CheckpointCatalog {
   // A new generation: parts of the older one can no longer complete.
   void forget_pending() { pending_.clear(); }
   void mark(Step step, CheckpointState state, const std::string& reason);
+  void set_totals(Step step, double productive_seconds, int64_t tokens);
   void remove(Step step) { entries_.erase(step); }
 
   // Newest first, without the damaged ones: what a worker is told to load from.

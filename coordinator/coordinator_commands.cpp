@@ -127,7 +127,7 @@ Result<Json> Coordinator::submit(const Json& arguments, Time now) {
   record.id = JobId{++last_job_};
   record.submission = token;
   record.name = parsed.spec.job.name;
-  record.toml = toml;
+  record.toml = effective_job_toml(parsed.spec);
   record.run_directory =
       directory.empty() ? concat(config_.directory, "/", record.name, "-", record.id.value) : directory;
   record.priority = parsed.spec.job.priority;
@@ -156,11 +156,14 @@ Result<Json> Coordinator::resume_submitted(TrackedJob& job, const JobSpec& spec,
   if (record.state == JobState::kCancelled) {
     return conflict(concat("job ", record.id.value, " was cancelled; start a new run in another directory"));
   }
+  const bool other = record.toml != effective_job_toml(spec);
   job.spec = spec;
   record.toml = effective_job_toml(spec);
   record.priority = spec.job.priority;
   record.retries = spec.job.retries;
   STRAND_TRY(requeue(job, now));
+  // Already under way as it was before: once more, with what was changed.
+  if (other && job_holds_workers(record.state)) begin_stop(job, JobState::kQueued, now);
   return describe(job, now);
 }
 

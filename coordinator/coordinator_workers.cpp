@@ -237,6 +237,12 @@ void Coordinator::on_step(TrackedJob& job, const std::string& peer, const Header
     counters_.tokens += static_cast<uint64_t>(std::max<int64_t>(report.tokens, 0));
     actions_.push_back(RecordStep{job.record.id, job.record.run_directory, header.generation, header.step, wall(now),
                                   report, job.progress.totals()});
+    const CheckpointEntry* saved = job.catalog.find(header.step);
+    if (saved && saved->generation == header.generation) {  // the part was faster than the report of its step
+      const JobTotals totals = job.progress.totals_at(header.step);
+      job.catalog.set_totals(header.step, totals.productive_seconds, totals.tokens);
+      changed_checkpoint(job, header.step, false);
+    }
   } else {
     ++counters_.duplicate_steps;
   }

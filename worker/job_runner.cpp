@@ -62,7 +62,8 @@ Status JobRunner::check_directory() {
   const std::string path = start_.assign.run_directory + "/token";
   auto token = seams_.fs->read_file(path);
   if (token.ok() && trim(*token) == trim(start_.assign.directory_token)) return {};
-  return bad_input(concat(path, token.ok() ? ": holds another token than the coordinator wrote" : ": cannot be read here",
+  return bad_input(concat(path,
+                          token.ok() ? ": holds another token than the coordinator wrote" : ": cannot be read here",
                           "; the run directory must be one file system seen by every machine: mount it here or choose"
                           " another --dir"));
 }

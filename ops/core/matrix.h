@@ -26,8 +26,8 @@ struct BasicMatrix {
   BasicMatrix(Void* d, DType t, int64_t r, int64_t c, int64_t s) : data(d), dtype(t), rows(r), cols(c), stride(s) {}
   // A mutable view converts to a constant one.
   template <bool kOther>
-    requires(kConst && !kOther)
-  BasicMatrix(const BasicMatrix<kOther>& m) : data(m.data), dtype(m.dtype), rows(m.rows), cols(m.cols), stride(m.stride) {}
+  requires(kConst && !kOther) BasicMatrix(const BasicMatrix<kOther>& m)
+      : data(m.data), dtype(m.dtype), rows(m.rows), cols(m.cols), stride(m.stride) {}
 
   Pointer<float> f32() const {
     STRAND_CHECK(dtype == DType::kF32);
@@ -37,9 +37,7 @@ struct BasicMatrix {
     STRAND_CHECK(dtype == DType::kBF16);
     return static_cast<Pointer<BFloat16>>(data);
   }
-  BasicMatrix columns(int64_t first, int64_t count) const {
-    return {offset(first), dtype, rows, count, stride};
-  }
+  BasicMatrix columns(int64_t first, int64_t count) const { return {offset(first), dtype, rows, count, stride}; }
   BasicMatrix row_range(int64_t first, int64_t count) const {
     return {offset(first * stride), dtype, count, cols, stride};
   }

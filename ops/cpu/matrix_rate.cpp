@@ -10,7 +10,8 @@ namespace strand {
 
 double measure_matrix_rate(const OpContext& context, DType dtype) {
   constexpr int64_t kSize = 1536;
-  const std::vector<float> a(kSize * kSize, 0.5f), b(kSize * kSize, 0.25f);  // as bf16: the first half, any bits will do
+  const std::vector<float> a(kSize * kSize, 0.5f),
+      b(kSize * kSize, 0.25f);  // as bf16: the first half, any bits will do
   std::vector<float> c(kSize * kSize);
   MatmulArgs args;
   args.a = ConstMatrix(a.data(), dtype, kSize, kSize);

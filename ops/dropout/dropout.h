@@ -10,10 +10,10 @@
 namespace strand {
 
 struct DropoutArgs {
-  float probability = 0;      // in [0, 1)
-  PhiloxKey key;              // of (seed, purpose)
+  float probability = 0;                 // in [0, 1)
+  PhiloxKey key;                         // of (seed, purpose)
   const int64_t* row_numbers = nullptr;  // [rows of the batch]: n of DESIGN section 5
-  int64_t sequence = 0;       // matrix row t belongs to batch row t / sequence
+  int64_t sequence = 0;                  // matrix row t belongs to batch row t / sequence
   uint32_t layer = 0;
 };
 

@@ -8,8 +8,8 @@ namespace strand {
 [[noreturn]] void check_failed(const char* file, int line, const char* condition, const std::string& message);
 }  // namespace strand
 
-#define STRAND_CHECK(condition, ...)                                                              \
-  do {                                                                                            \
-    if (!(condition)) [[unlikely]]                                                                \
+#define STRAND_CHECK(condition, ...)                                                                           \
+  do {                                                                                                         \
+    if (!(condition)) [[unlikely]]                                                                             \
       ::strand::check_failed(__FILE__, __LINE__, #condition, ::strand::concat("" __VA_OPT__(, ) __VA_ARGS__)); \
   } while (false)

@@ -14,17 +14,25 @@ struct Time {
   auto operator<=>(const Time&) const = default;
 };
 
-inline Time operator+(Time t, Duration d) { return {t.nanoseconds + d.count()}; }
-inline Duration operator-(Time a, Time b) { return Duration(a.nanoseconds - b.nanoseconds); }
+inline Time operator+(Time t, Duration d) {
+  return {t.nanoseconds + d.count()};
+}
+inline Duration operator-(Time a, Time b) {
+  return Duration(a.nanoseconds - b.nanoseconds);
+}
 
-inline double to_seconds(Duration d) { return static_cast<double>(d.count()) * 1e-9; }
-inline Duration from_seconds(double s) { return Duration(static_cast<int64_t>(s * 1e9)); }
+inline double to_seconds(Duration d) {
+  return static_cast<double>(d.count()) * 1e-9;
+}
+inline Duration from_seconds(double s) {
+  return Duration(static_cast<int64_t>(s * 1e9));
+}
 
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual Time now() const = 0;                   // monotonic
-  virtual int64_t wall_nanoseconds() const = 0;   // since 1970, for people and for incarnations
+  virtual Time now() const = 0;                  // monotonic
+  virtual int64_t wall_nanoseconds() const = 0;  // since 1970, for people and for incarnations
 };
 
 class SystemClock final : public Clock {

@@ -15,7 +15,9 @@ std::string Digest128::hex() const {
   return buffer;
 }
 
-uint64_t hash64(const void* data, size_t bytes) { return XXH3_64bits(data, bytes); }
+uint64_t hash64(const void* data, size_t bytes) {
+  return XXH3_64bits(data, bytes);
+}
 
 Digest128 hash128(const void* data, size_t bytes) {
   const XXH128_hash_t h = XXH3_128bits(data, bytes);
@@ -35,7 +37,9 @@ Hasher128::~Hasher128() = default;
 Hasher128::Hasher128(Hasher128&&) noexcept = default;
 Hasher128& Hasher128::operator=(Hasher128&&) noexcept = default;
 
-void Hasher128::update(const void* data, size_t bytes) { XXH3_128bits_update(state_->xxh, data, bytes); }
+void Hasher128::update(const void* data, size_t bytes) {
+  XXH3_128bits_update(state_->xxh, data, bytes);
+}
 
 void Hasher128::update_u64(uint64_t value) {
   unsigned char bytes[8];

@@ -20,8 +20,12 @@ struct Digest128 {
 
 uint64_t hash64(const void* data, size_t bytes);
 Digest128 hash128(const void* data, size_t bytes);
-inline uint64_t hash64(std::string_view text) { return hash64(text.data(), text.size()); }
-inline Digest128 hash128(std::string_view text) { return hash128(text.data(), text.size()); }
+inline uint64_t hash64(std::string_view text) {
+  return hash64(text.data(), text.size());
+}
+inline Digest128 hash128(std::string_view text) {
+  return hash128(text.data(), text.size());
+}
 
 // The same hash over pieces: the result does not depend on how the bytes are cut.
 class Hasher128 {

@@ -14,9 +14,9 @@ struct StrongId {
   auto operator<=>(const StrongId&) const = default;
 };
 
-using JobId = StrongId<struct JobIdTag>;            // 1, 2, ... in order of submission; 0 is none
-using WorkerId = StrongId<struct WorkerIdTag>;      // random, kept by the worker's process for ever; 0 is none
-using Generation = StrongId<struct GenerationTag>;  // of a job's membership; journalled before use
+using JobId = StrongId<struct JobIdTag>;              // 1, 2, ... in order of submission; 0 is none
+using WorkerId = StrongId<struct WorkerIdTag>;        // random, kept by the worker's process for ever; 0 is none
+using Generation = StrongId<struct GenerationTag>;    // of a job's membership; journalled before use
 using Incarnation = StrongId<struct IncarnationTag>;  // of a process: wall-clock nanoseconds at its start
 
 using Step = int64_t;  // optimizer updates done; step 0 is the initial weights

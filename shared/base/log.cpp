@@ -80,6 +80,8 @@ void log_event(LogLevel level, std::string_view event, std::initializer_list<Log
   logger()->log(spd_level, spdlog::string_view_t(line.data(), line.size()));
 }
 
-void flush_log() { logger()->flush(); }
+void flush_log() {
+  logger()->flush();
+}
 
 }  // namespace strand

@@ -25,12 +25,18 @@ struct LogField {
 void init_log(std::string_view role, const std::string& path, LogLevel file_level, LogLevel stderr_level);
 
 void log_event(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
-inline void log_debug(std::string_view e, std::initializer_list<LogField> f = {}) { log_event(LogLevel::kDebug, e, f); }
-inline void log_info(std::string_view e, std::initializer_list<LogField> f = {}) { log_event(LogLevel::kInfo, e, f); }
+inline void log_debug(std::string_view e, std::initializer_list<LogField> f = {}) {
+  log_event(LogLevel::kDebug, e, f);
+}
+inline void log_info(std::string_view e, std::initializer_list<LogField> f = {}) {
+  log_event(LogLevel::kInfo, e, f);
+}
 inline void log_warning(std::string_view e, std::initializer_list<LogField> f = {}) {
   log_event(LogLevel::kWarning, e, f);
 }
-inline void log_error(std::string_view e, std::initializer_list<LogField> f = {}) { log_event(LogLevel::kError, e, f); }
+inline void log_error(std::string_view e, std::initializer_list<LogField> f = {}) {
+  log_event(LogLevel::kError, e, f);
+}
 void flush_log();
 
 }  // namespace strand

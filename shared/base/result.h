@@ -81,11 +81,21 @@ class [[nodiscard]] Result<void> {
 
 using Status = Result<void>;
 
-inline Error bad_input(std::string message) { return {ErrorCode::kBadInput, std::move(message)}; }
-inline Error internal_error(std::string message) { return {ErrorCode::kInternal, std::move(message)}; }
-inline Error corrupt(std::string message) { return {ErrorCode::kCorrupt, std::move(message)}; }
-inline Error not_found(std::string message) { return {ErrorCode::kNotFound, std::move(message)}; }
-inline Error unavailable(std::string message) { return {ErrorCode::kUnavailable, std::move(message)}; }
+inline Error bad_input(std::string message) {
+  return {ErrorCode::kBadInput, std::move(message)};
+}
+inline Error internal_error(std::string message) {
+  return {ErrorCode::kInternal, std::move(message)};
+}
+inline Error corrupt(std::string message) {
+  return {ErrorCode::kCorrupt, std::move(message)};
+}
+inline Error not_found(std::string message) {
+  return {ErrorCode::kNotFound, std::move(message)};
+}
+inline Error unavailable(std::string message) {
+  return {ErrorCode::kUnavailable, std::move(message)};
+}
 
 }  // namespace strand
 
@@ -93,10 +103,10 @@ inline Error unavailable(std::string message) { return {ErrorCode::kUnavailable,
 #define STRAND_CONCAT(a, b) STRAND_CONCAT_INNER(a, b)
 
 // STRAND_TRY(status_expression): returns its error from the enclosing function.
-#define STRAND_TRY(expression)                                   \
-  do {                                                           \
-    auto strand_status_ = (expression);                          \
-    if (!strand_status_.ok()) return strand_status_.error();     \
+#define STRAND_TRY(expression)                               \
+  do {                                                       \
+    auto strand_status_ = (expression);                      \
+    if (!strand_status_.ok()) return strand_status_.error(); \
   } while (false)
 
 // STRAND_ASSIGN(auto x, result_expression): the value, or returns its error from the enclosing function.

@@ -43,9 +43,13 @@ inline std::array<uint32_t, 4> row_counter(uint64_t n, uint32_t layer, uint32_t 
 uint32_t random_word(PhiloxKey key, uint64_t n, uint32_t layer, uint32_t element);
 
 // [0, 1) with 24 bits; exact in float.
-inline float unit_float(uint32_t word) { return static_cast<float>(word >> 8) * 0x1.0p-24f; }
+inline float unit_float(uint32_t word) {
+  return static_cast<float>(word >> 8) * 0x1.0p-24f;
+}
 // (0, 1): never 0, for logarithms.
-inline double open_unit_double(uint32_t word) { return (static_cast<double>(word) + 0.5) * 0x1.0p-32; }
+inline double open_unit_double(uint32_t word) {
+  return (static_cast<double>(word) + 0.5) * 0x1.0p-32;
+}
 // Two standard normal deviates from two words (Box-Muller, double precision).
 std::array<double, 2> normal_pair(uint32_t a, uint32_t b);
 

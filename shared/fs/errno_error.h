@@ -8,8 +8,8 @@
 
 namespace strand {
 
-// errno_error(ENOSPC, "writing", "runs/a/metrics"): kUnavailable for what waiting may cure (EMFILE, ENFILE, EIO), kNotFound for
-// ENOENT, kConflict for EEXIST, else kBadInput: also a full disk, which only a person can mend.
+// errno_error(ENOSPC, "writing", "runs/a/metrics"): kUnavailable for what waiting may cure (EMFILE, ENFILE, EIO),
+// kNotFound for ENOENT, kConflict for EEXIST, else kBadInput: also a full disk, which only a person can mend.
 Error errno_error(int number, std::string_view doing, const std::string& path);
 
 }  // namespace strand

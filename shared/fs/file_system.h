@@ -12,12 +12,13 @@
 
 namespace strand {
 
-// A file being written from its start. Not durable before sync(). Destruction without close() closes and keeps the bytes.
+// A file being written from its start. Not durable before sync(). Destruction without close() closes and keeps the
+// bytes.
 class WritableFile {
  public:
   virtual ~WritableFile() = default;
   virtual Status append(const void* data, size_t bytes) = 0;
-  virtual Status sync() = 0;   // the bytes are on disk
+  virtual Status sync() = 0;  // the bytes are on disk
   virtual Status close() = 0;
 };
 
@@ -37,8 +38,8 @@ class FileSystem {
   virtual Result<std::unique_ptr<WritableFile>> create(const std::string& path) = 0;
   virtual Result<std::unique_ptr<WritableFile>> open_append(const std::string& path) = 0;
   virtual Status rename(const std::string& from, const std::string& to) = 0;
-  virtual Status remove(const std::string& path) = 0;              // absent is fine
-  virtual Status remove_tree(const std::string& path) = 0;         // absent is fine
+  virtual Status remove(const std::string& path) = 0;       // absent is fine
+  virtual Status remove_tree(const std::string& path) = 0;  // absent is fine
   virtual Status make_directories(const std::string& path) = 0;
   virtual Status sync_directory(const std::string& path) = 0;
   virtual bool exists(const std::string& path) = 0;

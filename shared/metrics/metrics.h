@@ -1,4 +1,5 @@
-// Counters, gauges and histograms of one process, and files of step records. No global registry: a main makes one and hands it down.
+// Counters, gauges and histograms of one process, and files of step records. No global registry: a main makes one and
+// hands it down.
 #pragma once
 
 #include <atomic>
@@ -81,7 +82,8 @@ class MetricsFile {
 // format is two dozen bytes of protobuf. One scalar per call.
 class TensorBoardFile {
  public:
-  static Result<std::unique_ptr<TensorBoardFile>> create(FileSystem& fs, const std::string& directory, int64_t wall_nanoseconds);
+  static Result<std::unique_ptr<TensorBoardFile>> create(FileSystem& fs, const std::string& directory,
+                                                         int64_t wall_nanoseconds);
   ~TensorBoardFile();
   Status add_scalar(const std::string& tag, int64_t step, double value, int64_t wall_nanoseconds);
 

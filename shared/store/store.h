@@ -31,7 +31,8 @@ class Store {
   // Durable on return (write-ahead log synced).
   virtual Status write(const StoreBatch& batch) = 0;
   // Calls visit for every key in [prefix, prefix + 1) in order until it returns false.
-  virtual Status scan(std::string_view prefix, const std::function<bool(std::string_view key, std::string_view value)>& visit) = 0;
+  virtual Status scan(std::string_view prefix,
+                      const std::function<bool(std::string_view key, std::string_view value)>& visit) = 0;
   // Bulk load: keys must come in strictly rising order; visible all at once after finish (an ingested sorted file).
   class BulkWriter {
    public:
@@ -45,7 +46,7 @@ class Store {
 };
 
 struct StoreOptions {
-  bool read_only = false;       // many readers at once
+  bool read_only = false;  // many readers at once
   bool create_if_missing = true;
 };
 // kConflict when another process has it open for writing (with the mend: which lock file, stop the other process).

@@ -16,7 +16,7 @@ namespace strand {
 constexpr uint32_t kManifestVersion = 1;
 
 struct ManifestPart {
-  std::string file;        // relative to checkpoints/
+  std::string file;  // relative to checkpoints/
   uint64_t bytes = 0;
   Digest128 checksum;
   bool operator==(const ManifestPart&) const = default;
@@ -27,8 +27,8 @@ struct Manifest {
   Generation generation;
   Step step = 0;
   uint64_t next_row = 0;
-  std::string job_toml;    // effective job
-  std::string numerics;    // numerics fingerprint of the workers
+  std::string job_toml;  // effective job
+  std::string numerics;  // numerics fingerprint of the workers
   std::vector<FingerprintField> dataset;
   Digest128 digest, state_digest;
   std::vector<ManifestPart> parts;
@@ -42,7 +42,7 @@ Result<Manifest> decode_manifest(std::string_view bytes);
 // Header of a part file; the data follows, aligned to 64 bytes: for each block of kBlockElements of each tensor in
 // order, weights, first moment, second moment as fp32 (docs/checkpoint_format.md).
 struct PartBlock {
-  uint32_t tensor = 0;     // index in the parameter table
+  uint32_t tensor = 0;  // index in the parameter table
   uint32_t block = 0;
   uint32_t elements = 0;
   uint64_t checksum[3] = {0, 0, 0};  // XXH3-64 of weights, first moment, second moment

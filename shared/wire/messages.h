@@ -17,9 +17,9 @@ constexpr uint32_t kWireVersion = 1;
 
 // Who sends, about what. The receiver drops and counts a message whose generation is older than its own for that job.
 struct Header {
-  uint64_t request = 0;        // the sender's number for this request; a reply repeats it. Resent requests keep theirs
+  uint64_t request = 0;  // the sender's number for this request; a reply repeats it. Resent requests keep theirs
   JobId job;
-  Generation generation;       // 0: carries none (client commands, data requests)
+  Generation generation;  // 0: carries none (client commands, data requests)
   WorkerId sender;
   Incarnation incarnation;
   Step step = 0;
@@ -28,7 +28,7 @@ struct Header {
 
 // Names one dataset: fields of the fingerprint, in fixed order, so that a refusal can name the one that differs.
 struct FingerprintField {
-  std::string name;                 // "bases", "holdout", "tokenizer", "segment", "stride", "format", ...
+  std::string name;  // "bases", "holdout", "tokenizer", "segment", "stride", "format", ...
   std::string value;
   bool operator==(const FingerprintField&) const = default;
 };
@@ -42,31 +42,31 @@ enum class WorkerState : uint8_t { kIdle, kLoading, kTraining, kEvaluating, kSto
 struct Hello {
   std::string host;
   int64_t pid = 0;
-  std::string version;              // program version; another one is refused
-  std::string numerics;             // numerics fingerprint (DESIGN section 5)
+  std::string version;   // program version; another one is refused
+  std::string numerics;  // numerics fingerprint (DESIGN section 5)
   uint64_t memory_bytes = 0;
   WorkerState state = WorkerState::kIdle;
   bool operator==(const Hello&) const = default;
 };
 struct Welcome {
-  int64_t lease_milliseconds = 0;   // heartbeats come at least three times a lease
+  int64_t lease_milliseconds = 0;  // heartbeats come at least three times a lease
   bool operator==(const Welcome&) const = default;
 };
 // Also the answer to any other message of a worker that this coordinator has not met (it was restarted, or the lease
 // ran out): code kUnavailable. The worker sends Hello and goes on; its unacknowledged messages are resent. Any other
 // code: it exits.
 struct Refused {
-  uint8_t code = 0;                 // ErrorCode
+  uint8_t code = 0;  // ErrorCode
   std::string reason;
   bool operator==(const Refused&) const = default;
 };
 // coordinator -> worker: train this. Idempotent: a worker already on (job, generation) answers with a Heartbeat.
 struct Assign {
-  std::string job_toml;             // the effective job
-  std::string run_directory;        // holds store/, checkpoints/, ...
+  std::string job_toml;       // the effective job
+  std::string run_directory;  // holds store/, checkpoints/, ...
   std::vector<std::string> data_endpoints;
-  std::vector<Step> checkpoints;    // valid as far as the catalogue knows, newest first; empty = from initial weights
-  std::string directory_token;      // what run_directory/token must hold, else JobFailed kBadInput: another file system
+  std::vector<Step> checkpoints;  // valid as far as the catalogue knows, newest first; empty = from initial weights
+  std::string directory_token;    // what run_directory/token must hold, else JobFailed kBadInput: another file system
   bool operator==(const Assign&) const = default;
 };
 // worker -> coordinator, every lease / 3 and on every change of state.
@@ -76,15 +76,15 @@ struct Heartbeat {
 };
 // worker -> coordinator after a step. Kept by the worker until acknowledged (Ack), so none is lost with a coordinator.
 struct StepReport {
-  double loss = 0;                  // mean nats per predicted token
+  double loss = 0;  // mean nats per predicted token
   double gradient_norm = 0;
   double learning_rate = 0;
-  int64_t tokens = 0;               // predicted in this step
+  int64_t tokens = 0;  // predicted in this step
   int64_t step_nanoseconds = 0;
   int64_t data_wait_nanoseconds = 0;
   int64_t checkpoint_wait_nanoseconds = 0;
   bool evaluated = false;
-  double eval_loss = 0;             // nats per predicted token
+  double eval_loss = 0;  // nats per predicted token
   double eval_bits_per_base = 0;
   bool operator==(const StepReport&) const = default;
 };
@@ -94,10 +94,10 @@ struct Ack {
 };
 // worker -> coordinator, resent until Ack: one range file of checkpoint header.step is durable.
 struct PartSaved {
-  std::string file;                 // relative to checkpoints/, "step-S/gG-RANGE"
+  std::string file;  // relative to checkpoints/, "step-S/gG-RANGE"
   uint64_t bytes = 0;
-  Digest128 checksum;               // of the whole file
-  Digest128 digest;                 // model digest at that step
+  Digest128 checksum;  // of the whole file
+  Digest128 digest;    // model digest at that step
   Digest128 state_digest;
   uint64_t next_row = 0;
   std::vector<FingerprintField> dataset;  // what this job trains on; goes into the manifest
@@ -108,21 +108,21 @@ struct JobFinished {
   double train_loss = 0, eval_loss = 0, bits_per_base = 0, markov_bits_per_base = 0;
   int32_t markov_order = 0;
   int64_t eval_bases = 0;
-  int64_t tokens = 0;               // predicted by this process since it began on the job
+  int64_t tokens = 0;  // predicted by this process since it began on the job
   double tokens_per_second = 0;
-  double flops_utilization = 0;     // share of the matrix rate measured by this process
+  double flops_utilization = 0;  // share of the matrix rate measured by this process
   Digest128 digest, state_digest;
   bool operator==(const JobFinished&) const = default;
 };
 // worker -> coordinator, resent until Ack. code says the class of failure (kBadInput: never retry).
 struct JobFailed {
-  uint8_t code = 0;                 // ErrorCode
+  uint8_t code = 0;  // ErrorCode
   std::string reason;
   bool operator==(const JobFailed&) const = default;
 };
 // coordinator -> worker: make a checkpoint of the newest committed step and stop. Answer: PartSaved..., then Stopped.
 struct Stop {
-  bool checkpoint = true;           // false: drop everything at once (cancel)
+  bool checkpoint = true;  // false: drop everything at once (cancel)
   bool operator==(const Stop&) const = default;
 };
 // worker -> coordinator, resent until Ack.
@@ -133,23 +133,23 @@ struct Stopped {
 // --- worker or client <-> data server ------------------------------------------------------------------------------
 
 struct OpenDataset {
-  std::string job_toml;             // [data], [tokenizer], train.seed and model.vocabulary decide
+  std::string job_toml;                    // [data], [tokenizer], train.seed and model.vocabulary decide
   std::vector<FingerprintField> expected;  // empty: any; else the fields of the dataset the client trained on before
   bool operator==(const OpenDataset&) const = default;
 };
 enum class DatasetState : uint8_t { kBuilding, kReady, kRefused };
 struct DatasetStatus {
   DatasetState state = DatasetState::kBuilding;
-  double progress = 0;              // of building, in [0, 1]
-  uint8_t code = 0;                 // kRefused: ErrorCode and reason
+  double progress = 0;  // of building, in [0, 1]
+  uint8_t code = 0;     // kRefused: ErrorCode and reason
   std::string reason;
   Digest128 fingerprint;
   std::vector<FingerprintField> fields;
-  uint64_t segments = 0;            // training segments: rows of one pass
-  uint64_t eval_rows = 0;           // rows of the held-out set, each target base once
-  int64_t eval_bases = 0;           // bases of all predicted tokens of the held-out set
-  int32_t vocabulary = 0;           // ids of the tokenizer
-  std::vector<uint8_t> token_bases; // bases of each id, 0 for special tokens
+  uint64_t segments = 0;             // training segments: rows of one pass
+  uint64_t eval_rows = 0;            // rows of the held-out set, each target base once
+  int64_t eval_bases = 0;            // bases of all predicted tokens of the held-out set
+  int32_t vocabulary = 0;            // ids of the tokenizer
+  std::vector<uint8_t> token_bases;  // bases of each id, 0 for special tokens
   bool markov_ready = false;
   std::vector<double> markov_bits;  // by order, 0..12; computed in the background after kReady
   bool operator==(const DatasetStatus&) const = default;
@@ -169,7 +169,7 @@ struct Rows {
   uint64_t first_row = 0;
   uint32_t rows = 0;
   uint32_t segment = 0;
-  uint64_t checksum = 0;            // XXH3-64 of bulk frame 0 xor that of bulk frame 1
+  uint64_t checksum = 0;  // XXH3-64 of bulk frame 0 xor that of bulk frame 1
   bool operator==(const Rows&) const = default;
 };
 struct DataRefused {
@@ -188,8 +188,8 @@ struct ClientRequest {
   bool operator==(const ClientRequest&) const = default;
 };
 struct ClientReply {
-  uint8_t code = 255;               // 255 = fine, else ErrorCode
-  std::string json;                 // or the error's message
+  uint8_t code = 255;  // 255 = fine, else ErrorCode
+  std::string json;    // or the error's message
   bool operator==(const ClientReply&) const = default;
 };
 

@@ -417,6 +417,26 @@ TEST(Core, AReplacedWorkerIsFencedAndSentAway) {
   EXPECT_EQ(cluster.record(1).state, JobState::kTraining);
 }
 
+TEST(Core, AResumeWithOtherSettingsTakesThemUp) {
+  SimulatedCluster cluster(1, 1);
+  const auto submit = [&](int64_t every) {
+    return cluster.ask("submit",
+                       {{"toml", job_text("a", 200, every, 2, 3)}, {"run_directory", "/r"}, {"resume", true}});
+  };
+  submit(50);
+  for (int turn = 0; turn < 10; ++turn) cluster.tick({});
+  submit(50);
+  for (int turn = 0; turn < 10; ++turn) cluster.tick({});
+  EXPECT_EQ(cluster.record(1).generation.value, 1u) << "nothing was changed";
+  const Step before = cluster.step_on_worker(0);
+  submit(20);
+  for (int turn = 0; turn < 10; ++turn) cluster.tick({});
+  EXPECT_EQ(cluster.record(1).generation.value, 2u);
+  EXPECT_EQ(cluster.record(1).state, JobState::kTraining);
+  EXPECT_GE(cluster.step_on_worker(0), before) << "it goes on from a checkpoint made for this";
+  EXPECT_EQ(cluster.record(1).toml, job_text("a", 200, 20, 2, 3));
+}
+
 TEST(Core, UnknownCommandsAndJobsNameTheNearest) {
   SimulatedCluster cluster(1, 0);
   cluster.ask("submit", {{"toml", job_text("genome", 5, 2, 2, 3)}});

@@ -61,7 +61,7 @@ TEST(GenomeFile, RefusesEveryTruncation) {
   }
   const std::string large = testing::fasta({{"a", testing::random_sequence(&random, 400000)}}, 70);
   for (const auto& bytes : {testing::gzip(large), testing::bgzip(large, 65000)}) {
-    for (size_t cut = 1; cut < bytes.size(); cut += 4001) refused(bytes, bytes.size() - cut);
+    for (size_t cut = 1; cut < bytes.size(); cut += 16001) refused(bytes, bytes.size() - cut);
   }
   // Two members: a cut inside the second, its header included.
   const std::string member = testing::gzip(small);
