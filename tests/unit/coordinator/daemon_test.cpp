@@ -121,6 +121,14 @@ class ScriptedWorker {
     say(Heartbeat{WorkerState::kTraining});
     return true;
   }
+  // Introduces itself, takes the job and trains.
+  bool begin(int steps) {
+    if (!hello() || !take_assignment()) return false;
+    for (int step = 0; step < steps; ++step) {
+      if (!train_one()) return false;
+    }
+    return true;
+  }
   bool acknowledged(uint64_t request) {
     for (int skipped = 0; skipped < 20; ++skipped) {
       const auto ack = expect<Ack>();
@@ -260,9 +268,7 @@ TEST_F(DaemonTest, ARestartedCoordinatorFindsItsWorkerAgain) {
   {
     RunningDaemon daemon(directory_, endpoint_);
     submit(run);
-    ASSERT_TRUE(worker.hello());
-    ASSERT_TRUE(worker.take_assignment());
-    for (int step = 1; step <= 3; ++step) ASSERT_TRUE(worker.train_one());
+    ASSERT_TRUE(worker.begin(3));
     ASSERT_TRUE(worker.save());
   }
   RunningDaemon daemon(directory_, endpoint_);
@@ -289,9 +295,7 @@ TEST_F(DaemonTest, ARestartedWorkerGoesOnFromTheCheckpointInANewGeneration) {
   submit(directory_ + "/run");
   {
     ScriptedWorker worker(endpoint_, 1, 10);
-    ASSERT_TRUE(worker.hello());
-    ASSERT_TRUE(worker.take_assignment());
-    for (int step = 1; step <= 3; ++step) ASSERT_TRUE(worker.train_one());
+    ASSERT_TRUE(worker.begin(3));
     ASSERT_TRUE(worker.save());
     ASSERT_TRUE(worker.train_one());
   }
@@ -315,9 +319,7 @@ TEST_F(DaemonTest, ResumeAfterEverythingDied) {
     RunningDaemon daemon(directory_, endpoint_);
     submit(run);
     ScriptedWorker worker(endpoint_, 1, 10);
-    ASSERT_TRUE(worker.hello());
-    ASSERT_TRUE(worker.take_assignment());
-    ASSERT_TRUE(worker.train_one());  // before the first checkpoint
+    ASSERT_TRUE(worker.begin(1));  // before the first checkpoint
   }
   RunningDaemon daemon(directory_, endpoint_);
   EXPECT_EQ(submit(run, true)["id"], 1);
@@ -368,9 +370,7 @@ TEST_F(DaemonTest, StopMakesACheckpointAndResumeGoesOn) {
   RunningDaemon daemon(directory_, endpoint_);
   submit(directory_ + "/run");
   ScriptedWorker worker(endpoint_, 1, 10);
-  ASSERT_TRUE(worker.hello());
-  ASSERT_TRUE(worker.take_assignment());
-  ASSERT_TRUE(worker.train_one());
+  ASSERT_TRUE(worker.begin(1));
   EXPECT_EQ(ask("stop", {{"job", 1}})["state"], "stopping");
   ASSERT_TRUE(worker.expect<Stop>());
   ASSERT_TRUE(worker.save());
@@ -387,9 +387,7 @@ TEST_F(DaemonTest, ShutdownStopsTheJobsFirst) {
   RunningDaemon daemon(directory_, endpoint_);
   submit(directory_ + "/run");
   ScriptedWorker worker(endpoint_, 1, 10);
-  ASSERT_TRUE(worker.hello());
-  ASSERT_TRUE(worker.take_assignment());
-  ASSERT_TRUE(worker.train_one());
+  ASSERT_TRUE(worker.begin(1));
   std::ostringstream out, progress;
   ShutdownOptions options;
   options.common = common();
