@@ -60,12 +60,18 @@ Json checkpoints_json(const CheckpointCatalog& catalog, const std::string& run_d
   return list;
 }
 
+// A run resumed at its end took no step of its own: its last loss is in the records.
+Json train_loss(const std::optional<JobFinished>& result, const std::optional<StepReport>& latest) {
+  if (result && result->tokens > 0) return result->train_loss;
+  return latest ? Json(latest->loss) : Json();
+}
+
 // The numbers of DESIGN section 7: of the finished job when there is a result, else the newest known.
 void add_results(Json& json, const std::optional<JobFinished>& result, const JobProgress& progress,
                  const CheckpointEntry* newest) {
   const auto& latest = progress.latest();
   const auto& evaluation = progress.latest_evaluation();
-  json["train_loss"] = result ? Json(result->train_loss) : latest ? Json(latest->loss) : Json();
+  json["train_loss"] = train_loss(result, latest);
   const bool evaluated = result && result->eval_bases > 0;
   json["eval_loss"] = evaluated ? Json(result->eval_loss) : evaluation ? Json(evaluation->eval_loss) : Json();
   json["bits_per_base"] = evaluated    ? Json(result->bits_per_base)
@@ -108,9 +114,7 @@ Json Coordinator::summarise(const TrackedJob& job) const {
           {"priority", record.priority},
           {"step", record.result ? record.result_step : job.progress.step()},
           {"steps", job.spec.train.steps},
-          {"train_loss", record.result ? Json(record.result->train_loss)
-                         : latest      ? Json(latest->loss)
-                                       : Json()},
+          {"train_loss", train_loss(record.result, latest)},
           {"run_directory", record.run_directory},
           {"submitted", seconds_or_null(record.submitted_wall)},
           {"exit_code", exit_code ? Json(*exit_code) : Json()}};
