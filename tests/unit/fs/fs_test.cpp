@@ -77,7 +77,7 @@ TEST_F(PosixTest, AFullDiskSaysHowMuchIsFree) {
   if (!file.ok()) GTEST_SKIP() << "no /dev/full here";
   const Status status = (*file)->append("x", 1);
   ASSERT_FALSE(status.ok());
-  EXPECT_EQ(status.error().code(), ErrorCode::kUnavailable);
+  EXPECT_EQ(status.error().code(), ErrorCode::kBadInput);
   EXPECT_NE(status.error().message().find("writing /dev/full: No space left on device; the disk has "),
             std::string::npos)
       << status.error().message();
