@@ -33,7 +33,7 @@ segment = 100
 [data.holdout]
 fraction = 0.1
 [train]
-steps = 60
+steps = 300
 lanes = 2
 micro_batch = 8
 learning_rate = 1e-3
@@ -45,7 +45,7 @@ threads = 1
 every = 4
 keep = 3
 [evaluate]
-every = 20
+every = 50
 batches = 4
 )";
 
@@ -86,7 +86,7 @@ class RunTest : public testing::Test {
     duration_ = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begin);
     EXPECT_EQ(process.exit_code(), 0) << process.err();
     EXPECT_EQ(process.json()["state"], "done");
-    EXPECT_EQ(process.json()["step"], 60);
+    EXPECT_EQ(process.json()["step"], 300);
     return digests(process);
   }
 
