@@ -50,7 +50,7 @@ Result<CommandReport> tokenizer_train(const TokenizerTrainOptions& options) {
   auto trained = train_in(fs.get(), folder, options, &split);
   const Status removed = fs->remove_tree(folder);
   if (!trained.ok()) return trained.error();
-  STRAND_TRY(removed);
+  if (!removed.ok()) return removed.error();
   const Tokenizer& tokenizer = **trained;
   STRAND_TRY(write_file_atomically(*fs, options.output, tokenizer.to_json()));
   const Json json = {{"tokenizer", options.output},
