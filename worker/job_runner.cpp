@@ -97,6 +97,9 @@ Status JobRunner::open_job() {
   STRAND_ASSIGN(trainer_, Trainer::create(spec_, dataset_.token_bases, trainer_options));
   STRAND_TRY(seams_.fs->make_directories(checkpoint_directory_));
   copy_pool_ = std::make_unique<ThreadPool>(threads_);
+  // Now, so that the first save does not pay for the buffer's pages.
+  writer_ = std::make_unique<CheckpointWriter>(*seams_.fs, checkpoint_directory_, trainer_->shard(),
+                                               [this](Step s, Result<PartSaved> part) { on_part(s, std::move(part)); });
   return {};
 }
 
@@ -180,11 +183,6 @@ Status JobRunner::evaluate_into(StepReport* report, Step step) {
 }
 
 Status JobRunner::save() {
-  if (!writer_) {
-    writer_ =
-        std::make_unique<CheckpointWriter>(*seams_.fs, checkpoint_directory_, trainer_->shard(),
-                                           [this](Step s, Result<PartSaved> part) { on_part(s, std::move(part)); });
-  }
   Workspace workspace(copy_pool_->threads());
   const OpContext context{copy_pool_.get(), &workspace, Backend::kCpu};
   writer_->save(context, trainer_->shard(), start_.generation, trainer_->next_row());
