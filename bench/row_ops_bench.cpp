@@ -9,16 +9,19 @@
 
 #include "tests/ops/cases/activation_cases.h"
 #include "tests/ops/cases/adamw_cases.h"
+#include "tests/ops/cases/bce_cases.h"
 #include "tests/ops/cases/cast_cases.h"
 #include "tests/ops/cases/cross_entropy_cases.h"
 #include "tests/ops/cases/dropout_cases.h"
 #include "tests/ops/cases/embedding_cases.h"
+#include "tests/ops/cases/geglu_cases.h"
 #include "tests/ops/cases/layer_norm_cases.h"
+#include "tests/ops/cases/mse_cases.h"
+#include "tests/ops/cases/pooling_cases.h"
 #include "tests/ops/cases/reduce_cases.h"
 #include "tests/ops/cases/residual_cases.h"
 #include "tests/ops/cases/rms_norm_cases.h"
 #include "tests/ops/cases/rope_cases.h"
-#include "tests/ops/cases/swiglu_cases.h"
 
 namespace strand::test {
 namespace {
@@ -51,6 +54,12 @@ std::vector<Entry> entries() {
   const auto activation = [](Activation f, bool backward) {
     return [=](int64_t c, DType t) { return activation_case(f, backward, kRows, c, 0, t); };
   };
+  const auto gated = [](const GatedOp& op, bool backward) {
+    return [=](int64_t c, DType t) { return gated_case(op, backward, kRows, c, 0, t); };
+  };
+  const auto pooling = [](PoolingKind kind, bool backward) {
+    return [=](int64_t c, DType t) { return pooling_case(backward, {kind, 16, 250, c, 0, t}); };
+  };
   return {
       {"memcpy", [](int64_t c, DType) { return memcpy_case(c); }, false},
       {"residual", [](int64_t c, DType t) { return residual_case(kRows, c, 0, t); }, true},
@@ -79,12 +88,19 @@ std::vector<Entry> entries() {
          return rope_case({kRows, 250, c / 32, 32, 0, t});
        },
        true},
-      {"swiglu", [](int64_t c, DType t) { return swiglu_case(false, kRows, c, 0, t); }, true},
-      {"swiglu_backward", [](int64_t c, DType t) { return swiglu_case(true, kRows, c, 0, t); }, true},
+      {"swiglu", gated(kSwiGlu, false), true},
+      {"swiglu_backward", gated(kSwiGlu, true), true},
+      {"geglu", gated(kGeGlu, false), true},
+      {"geglu_backward", gated(kGeGlu, true), true},
       {"gelu", activation(Activation::kGelu, false), true},
       {"gelu_backward", activation(Activation::kGelu, true), true},
       {"gelu_tanh", activation(Activation::kGeluTanh, false), true},
       {"relu", activation(Activation::kRelu, false), true},
+      {"tanh", activation(Activation::kTanh, false), true},
+      {"pooling_mean", pooling(PoolingKind::kMean, false), true},
+      {"pooling_mean_backward", pooling(PoolingKind::kMean, true), true},
+      {"pooling_max", pooling(PoolingKind::kMax, false), true},
+      {"pooling_max_backward", pooling(PoolingKind::kMax, true), true},
       {"dropout",
        [](int64_t c, DType t) {
          return dropout_case({16, 250, c, 0, t});
@@ -103,6 +119,16 @@ std::vector<Entry> entries() {
       {"cross_entropy",
        [](int64_t c, DType) {
          return cross_entropy_case({kRows, c});
+       },
+       false},
+      {"bce",
+       [](int64_t c, DType) {
+         return label_loss_case(kBce, {kRows, c});
+       },
+       false},
+      {"mse",
+       [](int64_t c, DType) {
+         return label_loss_case(kMse, {kRows, c});
        },
        false},
       {"sum_rows", [](int64_t c, DType t) { return sum_rows_case(kRows, c, 0, t); }, true},

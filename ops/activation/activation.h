@@ -1,4 +1,4 @@
-// Pointwise activations: GELU (exact, by erf; or the tanh approximation) and ReLU.
+// Pointwise activations: GELU (exact, by erf; or the tanh approximation), ReLU and tanh.
 #pragma once
 
 #include "ops/core/context.h"
@@ -6,7 +6,7 @@
 
 namespace strand {
 
-enum class Activation { kGelu, kGeluTanh, kRelu };
+enum class Activation { kGelu, kGeluTanh, kRelu, kTanh };
 
 // y = f(x); x and y [rows, cols] of one dtype. Arithmetic in fp32.
 void activation_forward(const OpContext& context, Activation f, ConstMatrix x, Matrix y);

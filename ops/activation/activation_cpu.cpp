@@ -6,44 +6,11 @@
 
 #include "ops/activation/activation_backends.h"
 #include "ops/cpu/chunks.h"
+#include "ops/cpu/gelu-inl.h"
 #include "ops/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace strand::cpu::HWY_NAMESPACE {
-
-// Phi(x), the normal distribution function, from density = exp(-x^2 / 2). For a = |x|, Phi(-a) = exp(-a^2 / 2) * R(a)
-// (R is Mills' ratio / sqrt(2 pi)), and R(a) = t * Q(t) with t = 1 / (1 + 0.3 a). Q is our own least-squares fit of
-// relative error at 60 Chebyshev nodes of t for a in [0, 14], computed with 40 digits; relative error of the
-// fit 4.1e-9, so what is left is fp32 rounding, also in the left tail where 1 + erf cancels. Beyond 14 the exponential
-// is 0.
-HWY_INLINE VF normal_distribution(VF x, VF density) {
-  const VF one = set(1.0f);
-  const VF t = hn::Div(one, hn::MulAdd(hn::Abs(x), set(0.3f), one));
-  VF q = set(-0.0208782613999f);
-  q = hn::MulAdd(q, t, set(0.113806516124f));
-  q = hn::MulAdd(q, t, set(-0.231400286179f));
-  q = hn::MulAdd(q, t, set(0.19597418526f));
-  q = hn::MulAdd(q, t, set(-0.082847550461f));
-  q = hn::MulAdd(q, t, set(0.0979556972916f));
-  q = hn::MulAdd(q, t, set(0.07778385844f));
-  q = hn::MulAdd(q, t, set(0.110361190866f));
-  q = hn::MulAdd(q, t, set(0.119557241345f));
-  q = hn::MulAdd(q, t, set(0.119687406678f));
-  const VF lower = hn::Mul(density, hn::Mul(q, t));
-  return hn::IfThenElse(hn::Lt(x, zero()), lower, hn::Sub(one, lower));
-}
-
-HWY_INLINE VF bell(VF x) {
-  return hn::Exp(Floats(), hn::Mul(hn::Mul(x, x), set(-0.5f)));
-}
-
-struct Gelu {
-  static HWY_INLINE VF value(VF x) { return hn::Mul(x, normal_distribution(x, bell(x))); }
-  static HWY_INLINE VF derivative(VF x) {
-    const VF density = bell(x);
-    return hn::MulAdd(hn::Mul(x, set(0.398942280401f)), density, normal_distribution(x, density));
-  }
-};
 
 // 0.5 (1 + tanh(u)) = sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3). Beyond |x| = 20 it is 0 or 1 to the last bit.
 struct GeluTanh {
@@ -67,6 +34,18 @@ struct Relu {
   // NaN stays NaN, so that a broken run is seen.
   static HWY_INLINE VF value(VF x) { return hn::IfThenElse(hn::Lt(x, zero()), zero(), x); }
   static HWY_INLINE VF derivative(VF x) { return hn::IfThenElseZero(hn::Gt(x, zero()), set(1.0f)); }
+};
+
+// NaN stays NaN. The derivative 1 - tanh^2 is taken as 4 e / (1 + e)^2, e = exp(-2 |x|), which keeps its digits where
+// the tanh is near 1.
+struct Tanh {
+  static HWY_INLINE VF value(VF x) { return hn::IfThenElse(hn::IsNaN(x), x, hn::Tanh(Floats(), x)); }
+  static HWY_INLINE VF derivative(VF x) {
+    const VF e = hn::Exp(Floats(), hn::Mul(hn::Abs(x), set(-2.0f)));
+    const VF sum = hn::Add(set(1.0f), e);
+    const VF slope = hn::Div(hn::Mul(set(4.0f), e), hn::Mul(sum, sum));
+    return hn::IfThenElse(hn::IsNaN(x), x, slope);
+  }
 };
 
 template <class F, class T>
@@ -109,6 +88,7 @@ void activation_rows(Activation f, ConstMatrix x, Matrix y) {
     case Activation::kGelu: return forward_rows<Gelu>(x, y);
     case Activation::kGeluTanh: return forward_rows<GeluTanh>(x, y);
     case Activation::kRelu: return forward_rows<Relu>(x, y);
+    case Activation::kTanh: return forward_rows<Tanh>(x, y);
   }
 }
 
@@ -117,6 +97,7 @@ void activation_backward_rows(Activation f, ConstMatrix x, ConstMatrix d_y, Matr
     case Activation::kGelu: return backward_rows<Gelu>(x, d_y, d_x);
     case Activation::kGeluTanh: return backward_rows<GeluTanh>(x, d_y, d_x);
     case Activation::kRelu: return backward_rows<Relu>(x, d_y, d_x);
+    case Activation::kTanh: return backward_rows<Tanh>(x, d_y, d_x);
   }
 }
 

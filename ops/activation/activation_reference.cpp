@@ -3,6 +3,7 @@
 
 #include "ops/activation/activation_backends.h"
 #include "ops/core/element.h"
+#include "ops/core/gelu.h"
 
 namespace strand::reference {
 
@@ -12,28 +13,27 @@ constexpr double kTanhCubic = 0.044715;  // Hendrycks and Gimpel, 2016
 
 double value(Activation f, double x) {
   switch (f) {
-    case Activation::kGelu: return 0.5 * x * std::erfc(-x / std::numbers::sqrt2);
+    case Activation::kGelu: return gelu(x);
     case Activation::kGeluTanh: {
       const double u = std::sqrt(2 / std::numbers::pi) * (x + kTanhCubic * x * x * x);
       return 0.5 * x * (1 + std::tanh(u));
     }
     case Activation::kRelu: return x < 0 ? 0 : x;
+    case Activation::kTanh: return std::tanh(x);
   }
   return 0;
 }
 
 double derivative(Activation f, double x) {
   switch (f) {
-    case Activation::kGelu: {
-      const double density = std::exp(-0.5 * x * x) / std::sqrt(2 * std::numbers::pi);
-      return 0.5 * std::erfc(-x / std::numbers::sqrt2) + x * density;
-    }
+    case Activation::kGelu: return gelu_derivative(x);
     case Activation::kGeluTanh: {
       const double k = std::sqrt(2 / std::numbers::pi);
       const double t = std::tanh(k * (x + kTanhCubic * x * x * x));
       return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * k * (1 + 3 * kTanhCubic * x * x);
     }
     case Activation::kRelu: return x > 0 ? 1 : 0;
+    case Activation::kTanh: return 1 / (std::cosh(x) * std::cosh(x));
   }
   return 0;
 }

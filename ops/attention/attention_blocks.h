@@ -24,6 +24,7 @@ struct HeadBlocks {
   int64_t width = 0;  // head size padded to whole vectors
   bool causal = true;
   float scale = 0;
+  float slope = 0;  // of the bias, 0: none
 };
 
 // The head's part of each operand: [sequence, head size]; lse [sequence].

@@ -162,6 +162,20 @@ void visible_in_block(const HeadBlocks& head, int64_t first_query, int64_t first
   }
 }
 
+// scores[i][j] -= slope * |query - key| for the first m rows and n columns of a block.
+void add_bias(const HeadBlocks& head, int64_t first_query, int64_t first_key, int64_t m, int64_t n, float* scores) {
+  if (head.slope == 0) return;
+  const VF slope = set(head.slope);
+  for (int64_t i = 0; i < m; ++i) {
+    const VF offset = hn::Iota(Floats(), static_cast<float>(first_key - first_query - i));
+    for (int64_t j = 0; j < n; j += lanes()) {
+      const VF distance = hn::Abs(hn::Add(offset, set(static_cast<float>(j))));
+      float* at = scores + i * kBlock + j;
+      store(hn::NegMulAdd(slope, distance, load(at)), at);
+    }
+  }
+}
+
 template <class T>
 void forward_task(const HeadBlocks& head, const ForwardViews& in, int64_t first, ForwardScratch s) {
   const int64_t width = head.width;
@@ -186,6 +200,7 @@ void forward_task(const HeadBlocks& head, const ForwardViews& in, int64_t first,
       int64_t visible[kBlock];
       visible_in_block(head, first + block, key, visible);
       product({s.q + block * width, width, 1}, s.k, kBlock, s.scores, kBlock, m, n, head.size, false);
+      add_bias(head, first + block, key, m, n, s.scores);
       join_softmax(visible, m, s.scores, s.top + block, s.sum + block, s.out + block * width, width);
       product({s.scores, kBlock, 1}, s.v, width, s.out + block * width, width, m, width, keys, true);
     }
@@ -247,6 +262,7 @@ void backward_key_block(const HeadBlocks& head, const float* lse, int64_t key, i
     int64_t visible[kBlock];
     visible_in_block(head, query, key, visible);
     product({q, width, 1}, s.k_transposed, kBlock, s.p, kBlock, m, n, head.size, false);
+    add_bias(head, query, key, m, n, s.p);
     product({d_out, width, 1}, s.v_transposed, kBlock, s.d_p, kBlock, m, n, head.size, false);
     softmax_gradient(visible, m, lse + query, s.mean + query, queries, s.p, s.d_p);
     product({s.p, 1, kBlock}, d_out, width, s.d_v, width, n, width, queries, true);
@@ -297,10 +313,15 @@ namespace {
 HWY_EXPORT(attention_forward_task);
 HWY_EXPORT(attention_backward_task);
 
-HeadBlocks head_of(const AttentionShape& shape, int64_t batch_row) {
-  return {shape.sequence,  attention_keys(shape, batch_row),
-          shape.head_size, round_up(shape.head_size, kPadding),
-          shape.causal,    shape.scale};
+// Heads are numbered over the whole batch: batch row * heads + head.
+HeadBlocks head_of(const AttentionShape& shape, int64_t head_number) {
+  return {.sequence = shape.sequence,
+          .keys = attention_keys(shape, head_number / shape.heads),
+          .size = shape.head_size,
+          .width = round_up(shape.head_size, kPadding),
+          .causal = shape.causal,
+          .scale = shape.scale,
+          .slope = shape.slopes == nullptr ? 0 : shape.slopes[head_number % shape.heads]};
 }
 
 }  // namespace
@@ -312,7 +333,7 @@ void attention_forward(const OpContext& context, const AttentionForwardArgs& arg
     const int64_t part = task % parts;
     const int64_t head_number = task / parts;
     const int64_t batch_row = head_number / shape.heads;
-    const HeadBlocks head = head_of(shape, batch_row);
+    const HeadBlocks head = head_of(shape, head_number);
     const auto view = [&](auto matrix) {
       return matrix.row_range(batch_row * shape.sequence, shape.sequence)
           .columns(head_number % shape.heads * shape.head_size, shape.head_size);
@@ -329,7 +350,7 @@ void attention_backward(const OpContext& context, const AttentionBackwardArgs& a
   const AttentionShape& shape = args.shape;
   context.pool->run(shape.batch * shape.heads, [&](int64_t head_number, int thread) {
     const int64_t batch_row = head_number / shape.heads;
-    const HeadBlocks head = head_of(shape, batch_row);
+    const HeadBlocks head = head_of(shape, head_number);
     const auto view = [&](auto matrix) {
       return matrix.row_range(batch_row * shape.sequence, shape.sequence)
           .columns(head_number % shape.heads * shape.head_size, shape.head_size);

@@ -14,6 +14,15 @@ double dot(ConstMatrix a, int64_t row_a, ConstMatrix b, int64_t row_b, int64_t f
   return sum;
 }
 
+// Of query and key in the batch row whose rows start at `base`, for the head whose columns start at `first`.
+double score(const AttentionShape& shape, ConstMatrix q, ConstMatrix k, int64_t base, int64_t first, int64_t query,
+             int64_t key) {
+  const double product = shape.scale * dot(q, base + query, k, base + key, first, shape.head_size);
+  if (shape.slopes == nullptr) return product;
+  return product -
+         static_cast<double>(shape.slopes[first / shape.head_size]) * std::abs(static_cast<double>(query - key));
+}
+
 void add_scaled(double factor, ConstMatrix from, int64_t row, int64_t first, int64_t count, double* into) {
   for (int64_t c = 0; c < count; ++c) into[c] += factor * element(from, row, first + c);
 }
@@ -30,7 +39,7 @@ void forward_query(const AttentionForwardArgs& args, int64_t base, int64_t first
   std::vector<double> p(static_cast<size_t>(keys));
   double top = -std::numeric_limits<double>::infinity();
   for (int64_t j = 0; j < keys; ++j) {
-    p[j] = args.shape.scale * dot(args.q, base + query, args.k, base + j, first, d);
+    p[j] = score(args.shape, args.q, args.k, base, first, query, j);
     top = std::max(top, p[j]);
   }
   double sum = 0;
@@ -68,7 +77,7 @@ void backward_query(const AttentionBackwardArgs& args, int64_t base, int64_t fir
   std::vector<double> d_p(static_cast<size_t>(keys));
   double top = -std::numeric_limits<double>::infinity();
   for (int64_t j = 0; j < keys; ++j) {
-    p[j] = args.shape.scale * dot(args.q, base + query, args.k, base + j, first, d);
+    p[j] = score(args.shape, args.q, args.k, base, first, query, j);
     d_p[j] = dot(args.d_out, base + query, args.v, base + j, first, d);
     top = std::max(top, p[j]);
   }

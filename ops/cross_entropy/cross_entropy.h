@@ -4,16 +4,15 @@
 #include <cstdint>
 
 #include "ops/core/context.h"
+#include "ops/core/loss_sum.h"
 #include "ops/core/matrix.h"
 
 namespace strand {
 
 constexpr int32_t kIgnoredTarget = -100;
 
-struct CrossEntropySum {
-  double loss = 0;      // sum over counted rows of -log softmax(logits)[target]; rows added in order, in double
-  int64_t targets = 0;  // rows whose target is not kIgnoredTarget
-};
+// The sum over counted rows of -log softmax(logits)[target]; targets: rows whose target is not kIgnoredTarget.
+using CrossEntropySum = LossSum;
 
 // logits fp32 [rows, V]; targets [rows]. With `want_gradient` the logits are overwritten by softmax - onehot (zero rows
 // where ignored), not divided by anything, so that logits never exist twice. row_loss (fp32 [rows], may be null): the

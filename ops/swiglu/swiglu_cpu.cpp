@@ -5,56 +5,30 @@
 #include <hwy/foreach_target.h>
 
 #include "ops/cpu/chunks.h"
+#include "ops/cpu/gated-inl.h"
 #include "ops/cpu/simd-inl.h"
 #include "ops/swiglu/swiglu_backends.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace strand::cpu::HWY_NAMESPACE {
 
-template <class T>
-void swiglu_row(const T* x, int64_t h, T* y) {
-  for (int64_t i = 0; i < h; i += lanes()) {
-    const int64_t left = h - i;
-    const VF gate = load(x + h + i, left);
-    const VF silu = hn::Mul(gate, sigmoid(gate));
-    store(hn::Mul(silu, load(x + i, left)), y + i, left);
+struct Silu {
+  static HWY_INLINE VF value(VF x) { return hn::Mul(x, sigmoid(x)); }
+  // The slope is s * (1 + x * (1 - s)), s = sigmoid(x).
+  static HWY_INLINE void value_and_slope(VF x, VF& value, VF& slope) {
+    const VF one = set(1.0f);
+    const VF s = sigmoid(x);
+    value = hn::Mul(x, s);
+    slope = hn::Mul(s, hn::MulAdd(x, hn::Sub(one, s), one));
   }
-}
-
-// d linear = d_y * silu(gate);  d gate = d_y * linear * s * (1 + gate * (1 - s)),  s = sigmoid(gate).
-template <class T>
-void swiglu_backward_row(const T* x, const T* d_y, int64_t h, T* d_x) {
-  const VF one = set(1.0f);
-  for (int64_t i = 0; i < h; i += lanes()) {
-    const int64_t left = h - i;
-    const VF linear = load(x + i, left);
-    const VF gate = load(x + h + i, left);
-    const VF g = load(d_y + i, left);
-    const VF s = sigmoid(gate);
-    const VF slope = hn::Mul(s, hn::MulAdd(gate, hn::Sub(one, s), one));
-    store(hn::Mul(g, hn::Mul(gate, s)), d_x + i, left);
-    store(hn::Mul(hn::Mul(g, linear), slope), d_x + h + i, left);
-  }
-}
+};
 
 void swiglu_rows(ConstMatrix x, Matrix y) {
-  for (int64_t r = 0; r < y.rows; ++r) {
-    if (x.dtype == DType::kF32) {
-      swiglu_row(x.f32() + r * x.stride, y.cols, y.f32() + r * y.stride);
-    } else {
-      swiglu_row(x.bf16() + r * x.stride, y.cols, y.bf16() + r * y.stride);
-    }
-  }
+  gated_rows<Silu>(x, y);
 }
 
 void swiglu_backward_rows(ConstMatrix x, ConstMatrix d_y, Matrix d_x) {
-  for (int64_t r = 0; r < d_y.rows; ++r) {
-    if (x.dtype == DType::kF32) {
-      swiglu_backward_row(x.f32() + r * x.stride, d_y.f32() + r * d_y.stride, d_y.cols, d_x.f32() + r * d_x.stride);
-    } else {
-      swiglu_backward_row(x.bf16() + r * x.stride, d_y.bf16() + r * d_y.stride, d_y.cols, d_x.bf16() + r * d_x.stride);
-    }
-  }
+  gated_backward_rows<Silu>(x, d_y, d_x);
 }
 
 }  // namespace strand::cpu::HWY_NAMESPACE

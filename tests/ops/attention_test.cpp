@@ -45,6 +45,32 @@ TEST_P(Attention, HugeLogitsStayFinite) {
   }
 }
 
+// With keys of zero the scores are the bias alone: out is the mean of v with weights exp(-slope |i - j|).
+TEST_P(Attention, BiasFallsLinearlyWithDistance) {
+  constexpr int64_t kSequence = 100, kSize = 5;
+  for (bool causal : {true, false}) {
+    const AttentionCase c{1, kSequence, 2, kSize, causal, {}, 1, {0.5f, 0.01f}};
+    Prepared p = attention_case(c, DType::kF32);
+    Tensor& qkv = p.tensors[kQkv];
+    for (int64_t r = 0; r < kSequence; ++r) {
+      for (int64_t i = 2 * kSize; i < 4 * kSize; ++i) qkv.put(r, i, 0);
+    }
+    const Tensors t = result_of(p, Backend::kCpu, 2);
+    for (int64_t query = 0; query < kSequence; ++query) {
+      for (int64_t column = 0; column < 2 * kSize; ++column) {
+        double sum = 0, weights = 0;
+        for (int64_t key = 0; key < (causal ? query + 1 : kSequence); ++key) {
+          const double slope = static_cast<double>(c.slopes[static_cast<size_t>(column / kSize)]);
+          const double weight = std::exp(-slope * std::abs(static_cast<double>(query - key)));
+          weights += weight;
+          sum += weight * qkv.at(key, 4 * kSize + column);
+        }
+        ASSERT_NEAR(t[kOut].at(query, column), sum / weights, 2e-6) << query << ", " << column;
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Targets, Attention, testing::ValuesIn(simd_targets()));
 
 class AttentionGradients : public testing::TestWithParam<Backend> {};
@@ -52,8 +78,12 @@ class AttentionGradients : public testing::TestWithParam<Backend> {};
 TEST_P(AttentionGradients, AgreeWithDifferences) {
   Machine reference(1, Backend::kReference);
   Machine tested(2, GetParam());
+  std::vector<AttentionCase> cases;
   for (bool causal : {true, false}) {
-    const AttentionCase c{2, 9, 2, 5, causal, {9, 4}, 1};
+    cases.push_back({2, 9, 2, 5, causal, {9, 4}, 1});
+    cases.push_back({2, 9, 2, 5, causal, {9, 4}, 1, {0.5f, 0.125f}});
+  }
+  for (const AttentionCase& c : cases) {
     Tensors t = attention_case(c, DType::kF32).tensors;
     attention_run_forward(tested.context, c, t);
     attention_run_backward(tested.context, c, t);
@@ -71,7 +101,7 @@ INSTANTIATE_TEST_SUITE_P(Backends, AttentionGradients, testing::Values(Backend::
 TEST(AttentionMemory, GrowsNoFasterThanTheSequence) {
   const auto scratch = [](int64_t sequence) {
     Machine machine(1, Backend::kCpu);
-    Prepared p = attention_case({1, sequence, 1, 16, true, {}, 1}, DType::kF32);
+    Prepared p = attention_case({1, sequence, 1, 16, true, {}, 1, {0.5f}}, DType::kF32);
     p.run(machine.context, p.tensors);
     return static_cast<double>(machine.workspace.allocated_bytes());
   };

@@ -1,12 +1,14 @@
 // Backward operators against finite differences of the forward reference. Losses are sum(r * output) with random r, so
 // the backward operator is given d_output = r.
-#include "ops/activation/activation.h"
 #include "ops/cross_entropy/cross_entropy.h"
 #include "ops/embedding/embedding.h"
 #include "ops/layer_norm/layer_norm.h"
 #include "ops/rms_norm/rms_norm.h"
 #include "ops/rope/rope.h"
-#include "ops/swiglu/swiglu.h"
+#include "tests/ops/cases/activation_cases.h"
+#include "tests/ops/cases/geglu_cases.h"
+#include "tests/ops/cases/mse_cases.h"
+#include "tests/ops/cases/pooling_cases.h"
 #include "tests/ops/checks.h"
 
 namespace strand::test {
@@ -23,7 +25,7 @@ class Gradients : public testing::TestWithParam<Backend> {
 };
 
 TEST_P(Gradients, Activation) {
-  for (Activation f : {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
+  for (Activation f : kActivations) {
     Tensor x = random_tensor(1, kF, 5, 19, 0, 3);
     // Away from the kink of ReLU, so that no difference crosses it.
     for (int64_t i = 0; i < x.rows * x.cols; ++i) x.f32()[i] += x.f32()[i] < 0 ? -0.1f : 0.1f;
@@ -38,16 +40,18 @@ TEST_P(Gradients, Activation) {
   }
 }
 
-TEST_P(Gradients, SwiGlu) {
-  const Tensor x = random_tensor(1, kF, 5, 38, 0, 2);
-  const Tensor r = random_tensor(2, kF, 5, 19);
-  Tensor d_x(kF, 5, 38);
-  swiglu_backward(tested_, x.matrix(), r.matrix(), d_x.matrix());
-  expect_gradient("swiglu", x, d_x, [&](const Tensor& moved) {
-    Tensor y(kF, 5, 19);
-    swiglu_forward(plain_, moved.matrix(), y.matrix());
-    return dot(r, y);
-  });
+TEST_P(Gradients, GatedLinearUnits) {
+  for (const GatedOp& op : {kSwiGlu, kGeGlu}) {
+    const Tensor x = random_tensor(1, kF, 5, 38, 0, 2);
+    const Tensor r = random_tensor(2, kF, 5, 19);
+    Tensor d_x(kF, 5, 38);
+    op.backward(tested_, x.matrix(), r.matrix(), d_x.matrix());
+    expect_gradient(op.name, x, d_x, [&](const Tensor& moved) {
+      Tensor y(kF, 5, 19);
+      op.forward(plain_, moved.matrix(), y.matrix());
+      return dot(r, y);
+    });
+  }
 }
 
 TEST_P(Gradients, LayerNorm) {
@@ -147,6 +151,38 @@ TEST_P(Gradients, CrossEntropy) {
     Tensor copy = moved;
     return cross_entropy(plain_, copy.matrix(), targets.data(), false, nullptr).loss;
   });
+}
+
+TEST_P(Gradients, LabelLosses) {
+  for (const LabelLossOp& op : {kBce, kMse}) {
+    const LabelLossShape shape{6, 19, 0, true, 3};
+    const Tensor predictions = random_tensor(1, kF, 6, 19, 0, 3), labels = labels_of(op, shape);
+    Tensor gradient = predictions;
+    EXPECT_EQ(op.run(tested_, gradient.matrix(), labels.matrix(), true).targets, 6 * 19 - 6 * 19 / 3);
+    expect_gradient(op.name, predictions, gradient, [&](const Tensor& moved) {
+      Tensor copy = moved;
+      return op.run(plain_, copy.matrix(), labels.matrix(), false).loss;
+    });
+  }
+}
+
+TEST_P(Gradients, Pooling) {
+  for (PoolingKind kind : kPoolingKinds) {
+    const PoolingCase c{kind, 3, 6, 21, 0, kF, {0, 1, 0}, {6, 5, 0}};
+    Tensor hidden = random_tensor(1, kF, 18, 21, 0, 0.05);
+    // Tokens of a column half a unit apart, in an order that differs by column: no difference crosses a maximum.
+    for (int64_t t = 0; t < 18; ++t) {
+      for (int64_t i = 0; i < 21; ++i) hidden.put(t, i, hidden.at(t, i) + 0.5 * static_cast<double>((5 * t + i) % 6));
+    }
+    const Tensor r = random_tensor(2, kF, 3, 21);
+    Tensor d_hidden(kF, 18, 21);
+    pooling_backward(tested_, pooling_shape(c), hidden.matrix(), r.matrix(), d_hidden.matrix());
+    expect_gradient(pooling_name(kind), hidden, d_hidden, [&](const Tensor& moved) {
+      Tensor pooled(kF, 3, 21);
+      pooling_forward(plain_, pooling_shape(c), moved.matrix(), pooled.matrix());
+      return dot(r, pooled);
+    });
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, Gradients, testing::Values(Backend::kReference, Backend::kCpu),

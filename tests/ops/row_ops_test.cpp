@@ -3,11 +3,15 @@
 #include "ops/cpu/simd_info.h"
 #include "tests/ops/cases/activation_cases.h"
 #include "tests/ops/cases/adamw_cases.h"
+#include "tests/ops/cases/bce_cases.h"
 #include "tests/ops/cases/cast_cases.h"
 #include "tests/ops/cases/cross_entropy_cases.h"
 #include "tests/ops/cases/dropout_cases.h"
 #include "tests/ops/cases/embedding_cases.h"
+#include "tests/ops/cases/geglu_cases.h"
 #include "tests/ops/cases/layer_norm_cases.h"
+#include "tests/ops/cases/mse_cases.h"
+#include "tests/ops/cases/pooling_cases.h"
 #include "tests/ops/cases/reduce_cases.h"
 #include "tests/ops/cases/residual_cases.h"
 #include "tests/ops/cases/rms_norm_cases.h"
@@ -33,6 +37,9 @@ TEST_P(RowOps, Activation) {
 TEST_P(RowOps, AdamW) {
   expect_all(adamw_cases());
 }
+TEST_P(RowOps, Bce) {
+  expect_all(bce_cases());
+}
 TEST_P(RowOps, Cast) {
   expect_all(cast_cases());
 }
@@ -45,8 +52,17 @@ TEST_P(RowOps, Dropout) {
 TEST_P(RowOps, Embedding) {
   expect_all(embedding_cases());
 }
+TEST_P(RowOps, GeGlu) {
+  expect_all(geglu_cases());
+}
 TEST_P(RowOps, LayerNorm) {
   expect_all(layer_norm_cases());
+}
+TEST_P(RowOps, Mse) {
+  expect_all(mse_cases());
+}
+TEST_P(RowOps, Pooling) {
+  expect_all(pooling_cases());
 }
 TEST_P(RowOps, Reduce) {
   expect_all(reduce_cases());

@@ -5,10 +5,13 @@
 
 #include "ops/activation/activation.h"
 #include "ops/adamw/adamw.h"
+#include "ops/bce/bce.h"
 #include "ops/cast/cast.h"
 #include "ops/cross_entropy/cross_entropy.h"
 #include "ops/dropout/dropout.h"
 #include "ops/layer_norm/layer_norm.h"
+#include "ops/mse/mse.h"
+#include "ops/pooling/pooling.h"
 #include "ops/reduce/reduce.h"
 #include "tests/ops/tensors.h"
 
@@ -161,6 +164,13 @@ TEST_P(RowOpsValues, NanAndInfinityReachTheLoss) {
       EXPECT_TRUE(std::isnan(y.at(0, 20))) << where;
       activation_forward(context_, Activation::kRelu, x.matrix(), y.matrix());
       EXPECT_FALSE(std::isfinite(y.at(0, where)));
+
+      x = random_tensor(1, DType::kF32, 1, 41);
+      x.put(0, where, bad);
+      const Tensor labels(DType::kF32, 1, 41);
+      Tensor predictions = x;
+      EXPECT_FALSE(std::isfinite(bce(context_, predictions.matrix(), labels.matrix(), true).loss)) << where;
+      EXPECT_FALSE(std::isfinite(mse(context_, x.matrix(), labels.matrix(), true).loss)) << where;
     }
   }
 }
@@ -178,6 +188,93 @@ TEST_P(RowOpsValues, GeluAtKnownPoints) {
     EXPECT_NEAR(y[i], expected, 5e-6 * std::abs(expected)) << x;
   }
   EXPECT_NEAR(y[6], 0.8413447460685429, 2e-7);
+}
+
+TEST_P(RowOpsValues, TanhAtKnownPoints) {
+  const std::vector<float> points = {-50, -3, -0.5f, -1e-4f, 0, 1e-6f, 1, 9.5f, 1e30f};
+  std::vector<float> y(points.size()), d_x(points.size());
+  const std::vector<float> ones(points.size(), 1.0f);
+  const auto n = static_cast<int64_t>(points.size());
+  const ConstMatrix x(points.data(), DType::kF32, 1, n);
+  activation_forward(context_, Activation::kTanh, x, Matrix(y.data(), DType::kF32, 1, n));
+  activation_backward(context_, Activation::kTanh, x, ConstMatrix(ones.data(), DType::kF32, 1, n),
+                      Matrix(d_x.data(), DType::kF32, 1, n));
+  for (size_t i = 0; i < points.size(); ++i) {
+    const double value = std::tanh(static_cast<double>(points[i]));
+    EXPECT_NEAR(y[i], value, 5e-7 * std::abs(value)) << points[i];
+    // Relative also where the tanh is 1 to the last bit.
+    const double slope = 1 / std::pow(std::cosh(static_cast<double>(points[i])), 2);
+    EXPECT_NEAR(d_x[i], slope, 5e-6 * slope + 1e-37) << points[i];
+  }
+  EXPECT_NEAR(y[6], 0.7615941559557649, 2e-7);
+}
+
+// A label the model is right about costs exp(-|x|), one it is wrong about |x|; nothing overflows, and what is as good
+// as certain keeps its digits.
+TEST_P(RowOpsValues, BinaryCrossEntropyOfHugeLogitsIsFinite) {
+  const std::vector<float> labels = {1, 0, 1, 0, 1, 0, 0.5f, kNan};
+  const std::vector<float> logits = {1e30f, 1e30f, -1e4f, -1e30f, 20, -20, 0, 1e30f};
+  std::vector<float> x = logits;
+  const LossSum sum = bce(context_, Matrix(x.data(), DType::kF32, 8, 1), ConstMatrix(labels.data(), DType::kF32, 8, 1),
+                          /*want_gradient=*/true);
+  EXPECT_EQ(sum.targets, 7);
+  EXPECT_NEAR(sum.loss, 1e30, 1e24);
+  const double small = std::exp(-20.0) / (1 + std::exp(-20.0));
+  const std::vector<double> expected = {0, 1, -1, 0, -small, small, 0, 0};
+  for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], expected[i], 1e-5 * std::abs(expected[i])) << i;
+
+  std::vector<float> sure = {20};
+  const LossSum one = bce(context_, Matrix(sure.data(), DType::kF32, 1, 1),
+                          ConstMatrix(labels.data(), DType::kF32, 1, 1), /*want_gradient=*/false);
+  EXPECT_NEAR(one.loss, std::exp(-20.0), 1e-5 * std::exp(-20.0));
+  EXPECT_EQ(sure[0], 20);
+}
+
+TEST_P(RowOpsValues, SquaredErrorIgnoresWhatHasNoLabel) {
+  const std::vector<float> labels = {1, kNan, -2};
+  std::vector<float> x = {3, 100, -2};
+  const LossSum sum = mse(context_, Matrix(x.data(), DType::kF32, 1, 3), ConstMatrix(labels.data(), DType::kF32, 1, 3),
+                          /*want_gradient=*/true);
+  EXPECT_EQ(sum.targets, 2);
+  EXPECT_EQ(sum.loss, 4);
+  EXPECT_EQ(x, (std::vector<float>{4, 0, 0}));
+}
+
+// One column, written out: what each kind takes, and whom its gradient goes to.
+TEST_P(RowOpsValues, PoolingTakesTheTokensItSays) {
+  struct Expected {
+    PoolingKind kind;
+    std::vector<float> pooled, gradient;
+  };
+  // Two rows of four tokens; tokens 1 and 2 of the first are real, and tokens 0 to 2 of the second.
+  const std::vector<float> hidden = {9, 2, 6, 50, 5, 7, 7, 80};
+  const std::vector<int32_t> begin = {1, 0}, end = {3, 3};
+  const std::vector<float> d_pooled = {6, 12};
+  for (const Expected& expected : {Expected{PoolingKind::kCls, {9, 5}, {6, 0, 0, 0, 12, 0, 0, 0}},
+                                   Expected{PoolingKind::kMean, {4, 19.0f / 3}, {0, 3, 3, 0, 4, 4, 4, 0}},
+                                   Expected{PoolingKind::kMax, {6, 7}, {0, 0, 6, 0, 0, 12, 0, 0}},
+                                   Expected{PoolingKind::kLast, {6, 7}, {0, 0, 6, 0, 0, 0, 12, 0}}}) {
+    const PoolingShape shape{expected.kind, 2, 4, begin.data(), end.data()};
+    std::vector<float> pooled(2), d_hidden(8, 1.0f);
+    pooling_forward(context_, shape, ConstMatrix(hidden.data(), DType::kF32, 8, 1),
+                    Matrix(pooled.data(), DType::kF32, 2, 1));
+    EXPECT_EQ(pooled, expected.pooled);
+    pooling_backward(context_, shape, ConstMatrix(hidden.data(), DType::kF32, 8, 1),
+                     ConstMatrix(d_pooled.data(), DType::kF32, 2, 1), Matrix(d_hidden.data(), DType::kF32, 8, 1));
+    for (size_t t = 0; t < 8; ++t) EXPECT_EQ(d_hidden[t], 1 + expected.gradient[t]) << t;
+  }
+}
+
+// A broken number among the tokens is not hidden by a larger one; one in the padding is.
+TEST_P(RowOpsValues, NanIsTheMaximumUnlessItIsPadding) {
+  for (int64_t where : {0, 1, 4}) {
+    Tensor hidden = random_tensor(1, DType::kF32, 5, 20), pooled(DType::kF32, 1, 20);
+    hidden.put(where, 17, kNan);
+    const int32_t end = 4;
+    pooling_forward(context_, {PoolingKind::kMax, 1, 5, nullptr, &end}, hidden.matrix(), pooled.matrix());
+    EXPECT_EQ(std::isnan(pooled.at(0, 17)), where < end) << where;
+    EXPECT_FALSE(std::isnan(pooled.at(0, 16)));
+  }
 }
 
 TEST_P(RowOpsValues, DropoutKeepsTheMeanAndIsItsOwnGradient) {

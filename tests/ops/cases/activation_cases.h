@@ -9,11 +9,14 @@
 
 namespace strand::test {
 
+constexpr Activation kActivations[] = {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kTanh};
+
 inline const char* activation_name(Activation f) {
   switch (f) {
     case Activation::kGelu: return "gelu";
     case Activation::kGeluTanh: return "gelu tanh";
     case Activation::kRelu: return "relu";
+    case Activation::kTanh: return "tanh";
   }
   return "";
 }
@@ -43,7 +46,7 @@ inline Prepared activation_case(Activation f, bool backward, int64_t rows, int64
 
 inline std::vector<Prepared> activation_cases() {
   std::vector<Prepared> cases;
-  for (Activation f : {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu}) {
+  for (Activation f : kActivations) {
     for (bool backward : {false, true}) {
       for (DType dtype : {DType::kF32, DType::kBF16}) {
         for (int64_t cols : {1, 3, 17, 255, 257}) cases.push_back(activation_case(f, backward, 13, cols, 0, dtype));

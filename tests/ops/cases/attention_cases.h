@@ -1,6 +1,8 @@
 // The cases of ops/attention, for tests and benchmarks.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,16 +15,26 @@ namespace strand::test {
 struct AttentionCase {
   int64_t batch = 1, sequence = 1, heads = 1, head_size = 1;
   bool causal = true;
-  std::vector<int32_t> lengths;  // empty: no padding mask
-  double logits = 1;             // size of the elements of q: large ones give huge scores
+  std::vector<int32_t> lengths;    // empty: no padding mask
+  double logits = 1;               // size of the elements of q: large ones give huge scores
+  std::vector<float> slopes = {};  // empty: no bias; else one a head
 };
+
+// DNABERT-2's slopes for its 12 heads: those of 8 heads, then every second of those of 16 (Press et al., 2022).
+inline std::vector<float> slopes_of_12_heads() {
+  std::vector<float> slopes;
+  for (int i = 1; i <= 8; ++i) slopes.push_back(std::exp2(static_cast<float>(-i)));
+  for (int i = 0; i < 4; ++i) slopes.push_back(std::exp2(-0.5f - static_cast<float>(i)));
+  return slopes;
+}
 
 enum AttentionTensor { kQkv, kOut, kLse, kDOut, kDQkv };
 
 inline AttentionShape attention_shape(const AttentionCase& c) {
-  AttentionShape shape{c.batch, c.sequence, c.heads, c.head_size, c.causal, 0, nullptr};
+  AttentionShape shape{c.batch, c.sequence, c.heads, c.head_size, c.causal};
   shape.scale = 1 / std::sqrt(static_cast<float>(c.head_size));
   shape.lengths = c.lengths.empty() ? nullptr : c.lengths.data();
+  shape.slopes = c.slopes.empty() ? nullptr : c.slopes.data();
   return shape;
 }
 
@@ -46,8 +58,8 @@ inline void attention_run_backward(const OpContext& context, const AttentionCase
 inline Prepared attention_case(const AttentionCase& c, DType dtype, int64_t padding = 0) {
   Prepared p;
   p.name = concat("attention ", c.batch, "x", c.sequence, " heads ", c.heads, "x", c.head_size,
-                  c.causal ? " causal" : " full", c.lengths.empty() ? "" : " masked", " logits ", c.logits, " ",
-                  dtype_name(dtype));
+                  c.causal ? " causal" : " full", c.lengths.empty() ? "" : " masked", c.slopes.empty() ? "" : " biased",
+                  " logits ", c.logits, " ", dtype_name(dtype));
   const int64_t tokens = c.batch * c.sequence;
   const int64_t d = c.heads * c.head_size;
   Tensor qkv = random_tensor(1, dtype, tokens, 3 * d, padding);
@@ -61,7 +73,10 @@ inline Prepared attention_case(const AttentionCase& c, DType dtype, int64_t padd
     attention_run_backward(context, c, t);
   };
   // A score of size s is rounded by s * 6e-8, and its exponential by that much relatively.
-  const double score = c.logits * std::sqrt(static_cast<double>(c.head_size));
+  double score = c.logits * std::sqrt(static_cast<double>(c.head_size));
+  double steepest = 0;
+  for (const float slope : c.slopes) steepest = std::max(steepest, std::abs(static_cast<double>(slope)));
+  score += steepest * static_cast<double>(c.sequence);
   p.relative = 4e-6 + 5e-7 * score;
   p.absolute = (4e-6 + 5e-7 * score) * (1 + c.logits);
   // The backward pass starts from the stored, rounded output: d_out . out is off by the rounding of each element.
@@ -77,6 +92,10 @@ inline std::vector<AttentionCase> attention_shapes() {
     shapes.push_back({4, 70, 2, 32, causal, {70, 0, 1, 65}, 1});  // a row all masked, a row with one key
     shapes.push_back({2, 70, 2, 32, causal, {}, 3000});
     shapes.push_back({0, 10, 2, 32, causal, {}, 1});
+    for (int64_t sequence : {1, 37, 67}) shapes.push_back({2, sequence, 12, 64, causal, {}, 1, slopes_of_12_heads()});
+    shapes.push_back({3, 131, 12, 8, causal, {131, 1, 65}, 1, slopes_of_12_heads()});
+    shapes.push_back({2, 65, 2, 136, causal, {}, 1, {0.25f, 0.0f}});
+    shapes.push_back({2, 300, 2, 24, causal, {300, 9}, 1, {0.5f, 0.0625f}});  // queries far from every key
   }
   return shapes;
 }
