@@ -22,6 +22,16 @@ class WritableFile {
   virtual Status close() = 0;
 };
 
+// The bytes of a whole file, for as long as the object lives. Somebody who cuts the file meanwhile ends the process
+// (SIGBUS) where it is mapped, so only files that nobody rewrites in place are viewed.
+class FileView {
+ public:
+  virtual ~FileView() = default;
+  virtual std::string_view bytes() const = 0;
+};
+// A view of bytes that are here already.
+std::unique_ptr<FileView> make_file_view(std::string bytes);
+
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
@@ -31,6 +41,11 @@ class FileSystem {
   virtual Result<std::string> read_range(const std::string& path, uint64_t offset, size_t bytes) {
     STRAND_ASSIGN(const std::string all, read_file(path));
     return offset < all.size() ? all.substr(offset, bytes) : std::string();
+  }
+  // The whole file, mapped where the disk can: nothing is read before it is looked at.
+  virtual Result<std::unique_ptr<FileView>> view_file(const std::string& path) {
+    STRAND_ASSIGN(std::string all, read_file(path));
+    return make_file_view(std::move(all));
   }
   // Creates the file; fails with kConflict if it exists (O_EXCL).
   virtual Result<std::unique_ptr<WritableFile>> create_exclusive(const std::string& path) = 0;
@@ -53,6 +68,26 @@ std::unique_ptr<FileSystem> make_posix_file_system();
 // Temporary file beside `path`, write, fsync, rename, fsync of the directory: after success the new content is durable;
 // after failure or a crash `path` holds the old content or the new, never a mixture. No temporary is left on failure.
 Status write_file_atomically(FileSystem& fs, const std::string& path, std::string_view content);
+
+// The same for content that is written piece by piece: nothing is at `path` before commit() has returned. Destruction
+// without commit() removes the temporary file.
+class AtomicFile {
+ public:
+  static Result<AtomicFile> create(FileSystem& fs, const std::string& path);
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&&) = delete;
+  ~AtomicFile();
+
+  Status append(const void* data, size_t bytes) { return file_->append(data, bytes); }
+  Status commit();
+
+ private:
+  AtomicFile(FileSystem& fs, std::string path, std::string temporary, std::unique_ptr<WritableFile> file);
+
+  FileSystem* fs_;
+  std::string path_, temporary_;  // temporary_ is empty once nothing is to be removed
+  std::unique_ptr<WritableFile> file_;
+};
 
 // An advisory lock on `path` (flock), held until destruction or process death. kConflict names the holder's pid.
 class FileLock {

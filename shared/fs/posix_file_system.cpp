@@ -14,6 +14,7 @@
 #include "shared/base/text.h"
 #include "shared/fs/errno_error.h"
 #include "shared/fs/file_system.h"
+#include "shared/fs/file_view.h"
 
 namespace strand {
 namespace {
@@ -144,6 +145,8 @@ class PosixFileSystem final : public FileSystem {
     content.resize(done);
     return content;
   }
+
+  Result<std::unique_ptr<FileView>> view_file(const std::string& path) override { return map_file(path); }
 
   Result<std::unique_ptr<WritableFile>> create_exclusive(const std::string& path) override {
     return open_for_writing(path, O_EXCL);
