@@ -1,53 +1,13 @@
 #include "dataserver/tokenizer/bpe_tokenizer.h"
 
-#include <algorithm>
-#include <array>
 #include <cctype>
 
+#include "dataserver/tokenizer/byte_level.h"
+#include "dataserver/tokenizer/special_names.h"
 #include "dataserver/tokenizer/utf8.h"
 
 namespace strand {
 namespace {
-
-// Finds literal tokens in text: the leftmost match, and of those the longest.
-class LiteralFinder {
- public:
-  explicit LiteralFinder(std::vector<AddedToken> tokens) {
-    std::sort(tokens.begin(), tokens.end(), [](const AddedToken& a, const AddedToken& b) {
-      return a.content.size() != b.content.size() ? a.content.size() > b.content.size() : a.id < b.id;
-    });
-    empty_ = tokens.empty();
-    for (AddedToken& token : tokens) by_first_[static_cast<uint8_t>(token.content[0])].push_back(std::move(token));
-  }
-
-  const AddedToken* starting_at(std::string_view text, size_t at) const {
-    for (const AddedToken& token : by_first_[static_cast<uint8_t>(text[at])]) {
-      if (text.substr(at).starts_with(token.content)) return &token;
-    }
-    return nullptr;
-  }
-
-  // Calls between(piece) and found(token) in the order of the text.
-  template <class Between, class Found>
-  void split(std::string_view text, Between between, Found found) const {
-    size_t start = 0;
-    for (size_t at = 0; !empty_ && at < text.size();) {
-      const AddedToken* token = starting_at(text, at);
-      if (token == nullptr) {
-        ++at;
-        continue;
-      }
-      between(text.substr(start, at - start));
-      found(*token);
-      start = at += token->content.size();
-    }
-    between(text.substr(start));
-  }
-
- private:
-  std::array<std::vector<AddedToken>, 256> by_first_;
-  bool empty_ = true;
-};
 
 bool is_word_letter(char c) {
   return c == '_' || std::isalnum(static_cast<unsigned char>(c)) != 0;
@@ -55,47 +15,45 @@ bool is_word_letter(char c) {
 
 class BpeTokenizer final : public Tokenizer {
  public:
-  BpeTokenizer(BpeModel model, std::vector<AddedToken> added, Json document)
-      : model_(std::move(model)),
-        added_(std::move(added)),
-        document_(std::move(document)),
-        literal_(select(added_, false)),
-        normalized_(select(added_, true)),
-        texts_(model_.vocabulary()) {
-    characters_.reserve(texts_.size());
-    for (const std::string& text : texts_) characters_.push_back(static_cast<int32_t>(text.size()));
-    characters_[static_cast<size_t>(model_.unknown())] = 0;
-    for (const AddedToken& token : added_) {
+  explicit BpeTokenizer(BpeParts parts)
+      : parts_(std::move(parts)), literal_(parts_.added, false), normalized_(parts_.added, true) {
+    for (const std::string& text : parts_.model.vocabulary()) {
+      bytes_.push_back(over_bytes() ? from_byte_letters(text) : text);
+    }
+    texts_ = parts_.model.vocabulary();
+    for (const std::string& bytes : bytes_) characters_.push_back(static_cast<int32_t>(bytes.size()));
+    for (const AddedToken& token : parts_.added) {
       const size_t id = static_cast<size_t>(token.id);
-      if (id >= texts_.size()) texts_.resize(id + 1), characters_.resize(id + 1);
-      texts_[id] = token.content;
-      characters_[id] = 0;
+      if (id >= texts_.size()) texts_.resize(id + 1), bytes_.resize(id + 1), characters_.resize(id + 1);
+      texts_[id] = bytes_[id] = token.content;
+      // Words and labels added to a vocabulary of bases stand for no base.
+      const bool counts = over_bytes() && !token.special;
+      characters_[id] = counts ? static_cast<int32_t>(token.content.size()) : 0;
+    }
+    const SpecialTokens& s = parts_.specials;
+    for (const int32_t id : {s.unknown, s.cls, s.sep, s.pad, s.mask, s.bos, s.eos}) {
+      if (id >= 0) characters_[static_cast<size_t>(id)] = 0;
     }
   }
 
   int32_t vocabulary() const override { return static_cast<int32_t>(texts_.size()); }
-
-  SpecialTokens specials() const override {
-    SpecialTokens specials;
-    specials.unknown = model_.unknown();
-    specials.cls = id_of("[CLS]", "<cls>");
-    specials.sep = id_of("[SEP]", "<sep>");
-    specials.pad = id_of("[PAD]", "<pad>");
-    specials.mask = id_of("[MASK]", "<mask>");
-    return specials;
-  }
+  SpecialTokens specials() const override { return parts_.specials; }
+  const SequenceFrame& frame() const override { return parts_.frame; }
 
   void encode(std::string_view text, std::vector<int32_t>* ids) const override {
     const auto take = [ids](const AddedToken& token) { ids->push_back(token.id); };
-    const auto words = [this, ids](std::string_view piece) { encode_piece(piece, ids); };
+    const auto words = [this, ids](std::string_view piece) {
+      over_bytes() ? encode_bytes(piece, ids) : encode_letters(piece, ids);
+    };
     literal_.split(
         text, [&](std::string_view piece) { normalized_.split(piece, words, take); }, take);
   }
 
   std::string decode(const std::vector<int32_t>& ids) const override {
     std::string text;
-    for (const int32_t id : ids) {
-      text += texts_[static_cast<size_t>(id >= 0 && id < vocabulary() ? id : model_.unknown())];
+    for (int32_t id : ids) {
+      if (id < 0 || id >= vocabulary()) id = parts_.specials.unknown;
+      if (id >= 0) text += bytes_[static_cast<size_t>(id)];
     }
     return text;
   }
@@ -107,69 +65,117 @@ class BpeTokenizer final : public Tokenizer {
   Digest128 fingerprint() const override {
     Hasher128 hasher;
     hasher.update_text("bpe 1");
-    hasher.update_u64(model_.vocabulary().size());
-    for (const std::string& text : model_.vocabulary()) hasher.update_text(text);
-    hasher.update_u64(model_.merges().size());
-    for (const BpeMerge& merge : model_.merges()) {
+    hash_words(&hasher);
+    hasher.update_u64(parts_.model.vocabulary().size());
+    for (const std::string& text : parts_.model.vocabulary()) hasher.update_text(text);
+    hasher.update_u64(parts_.model.merges().size());
+    for (const BpeMerge& merge : parts_.model.merges()) {
       hasher.update_u64(static_cast<uint64_t>(merge.left));
       hasher.update_u64(static_cast<uint64_t>(merge.right));
     }
-    hasher.update_u64(static_cast<uint64_t>(model_.unknown()));
-    hasher.update_u64(added_.size());
-    for (const AddedToken& token : added_) {
+    hasher.update_u64(static_cast<uint64_t>(parts_.model.unknown()));
+    hasher.update_u64(parts_.added.size());
+    for (const AddedToken& token : parts_.added) {
       hasher.update_u64(static_cast<uint64_t>(token.id));
       hasher.update_text(token.content);
-      hasher.update_u64(token.normalized);
+      // The bits beyond the first are rare, and absent from older fingerprints.
+      hasher.update_u64(uint64_t{token.normalized} | uint64_t{token.single_word} << 1 | uint64_t{token.lstrip} << 2 |
+                        uint64_t{token.rstrip} << 3);
     }
     return hasher.digest();
   }
 
-  std::string to_json() const override { return document_.dump(2); }
+  std::string to_json() const override { return dump_json(parts_.document, 2); }
+
+  std::vector<TokenizerFile> files() const override {
+    std::vector<TokenizerFile> files = {{"tokenizer.json", to_json()}};
+    std::string tokenizer_class = "PreTrainedTokenizerFast";
+    std::vector<std::pair<std::string, Json>> extra;
+    if (over_bytes()) {
+      files.push_back({"vocab.json", vocabulary_file()});
+      files.push_back({"merges.txt", merges_file()});
+      const SequenceFrame bos_first = {{parts_.specials.bos}, {}};
+      if (parts_.frame == SequenceFrame() || parts_.frame == bos_first) {
+        tokenizer_class = "GPT2Tokenizer";
+        extra = {{"add_bos_token", parts_.frame == bos_first}, {"errors", "replace"}};
+      } else if (parts_.specials.cls >= 0 && parts_.specials.sep >= 0 &&
+                 parts_.frame == SequenceFrame{{parts_.specials.cls}, {parts_.specials.sep}}) {
+        tokenizer_class = "RobertaTokenizer";
+      }
+      extra.emplace_back("add_prefix_space", parts_.words.add_prefix_space);
+    }
+    for (TokenizerFile& file : config_files(parts_.specials, texts_, parts_.added, tokenizer_class, extra)) {
+      files.push_back(std::move(file));
+    }
+    return files;
+  }
 
  private:
-  static std::vector<AddedToken> select(const std::vector<AddedToken>& tokens, bool normalized) {
-    std::vector<AddedToken> selected;
-    for (const AddedToken& token : tokens) {
-      if (token.normalized == normalized) selected.push_back(token);
-    }
-    return selected;
+  bool over_bytes() const { return parts_.words.alphabet == BpeModel::Alphabet::kBytes; }
+
+  void hash_words(Hasher128* hasher) const {
+    if (!over_bytes()) return;
+    hasher->update_text("bytes 1");
+    hasher->update_u64(uint64_t{parts_.words.add_prefix_space} | uint64_t{parts_.words.use_regex} << 1);
   }
 
-  int32_t id_of(std::string_view name, std::string_view other_name) const {
-    for (const std::string_view wanted : {name, other_name}) {
-      const auto found = std::find(texts_.begin(), texts_.end(), wanted);
-      if (found != texts_.end()) return static_cast<int32_t>(found - texts_.begin());
-    }
-    return -1;
-  }
-
-  void encode_piece(std::string_view piece, std::vector<int32_t>* ids) const {
+  void encode_letters(std::string_view piece, std::vector<int32_t>* ids) const {
+    const BpeModel& model = parts_.model;
     for (size_t at = 0; at < piece.size();) {
-      if (model_.letter(piece[at]) < 0) {
-        if (!is_white_space(piece, at)) ids->push_back(model_.unknown());
+      if (model.letter(piece[at]) < 0) {
+        if (!is_white_space(piece, at)) ids->push_back(model.unknown());
         at += character_bytes(piece, at);
         continue;
       }
       size_t end = at + 1;
       const bool word = is_word_letter(piece[at]);
-      while (end < piece.size() && model_.letter(piece[end]) >= 0 && is_word_letter(piece[end]) == word) ++end;
-      model_.encode_word(piece.substr(at, end - at), ids);
+      while (end < piece.size() && model.letter(piece[end]) >= 0 && is_word_letter(piece[end]) == word) ++end;
+      model.encode_word(piece.substr(at, end - at), ids);
       at = end;
     }
   }
 
-  BpeModel model_;
-  std::vector<AddedToken> added_;
-  Json document_;
-  LiteralFinder literal_, normalized_;
-  std::vector<std::string> texts_;   // by id, added tokens included
-  std::vector<int32_t> characters_;  // by id; added tokens stand for no base
+  void encode_bytes(std::string_view piece, std::vector<int32_t>* ids) const {
+    std::string spaced;
+    if (parts_.words.add_prefix_space && piece[0] != ' ') piece = spaced.append(" ").append(piece);
+    if (!parts_.words.use_regex) return parts_.model.encode_word(piece, ids);
+    for (size_t at = 0; at < piece.size();) {
+      const size_t end = word_end(piece, at);
+      parts_.model.encode_word(piece.substr(at, end - at), ids);
+      at = end;
+    }
+  }
+
+  std::string vocabulary_file() const {
+    Json::object_t ids;  // appended: an ordered object is a list
+    const std::vector<std::string>& vocabulary = parts_.model.vocabulary();
+    for (size_t id = 0; id < vocabulary.size(); ++id) ids.emplace_back(vocabulary[id], id);
+    return dump_json(Json(std::move(ids)));
+  }
+
+  std::string merges_file() const {
+    const std::vector<std::string>& vocabulary = parts_.model.vocabulary();
+    std::string text = "#version: 0.2\n";
+    for (const BpeMerge& merge : parts_.model.merges()) {
+      text += vocabulary[static_cast<size_t>(merge.left)];
+      text += ' ';
+      text += vocabulary[static_cast<size_t>(merge.right)];
+      text += '\n';
+    }
+    return text;
+  }
+
+  BpeParts parts_;
+  AddedTokenFinder literal_, normalized_;
+  std::vector<std::string> texts_;   // by id as files name them, added tokens included
+  std::vector<std::string> bytes_;   // by id, what decode() gives
+  std::vector<int32_t> characters_;  // by id
 };
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> make_bpe_tokenizer(BpeModel model, std::vector<AddedToken> added, Json document) {
-  return std::make_unique<BpeTokenizer>(std::move(model), std::move(added), std::move(document));
+std::unique_ptr<Tokenizer> make_bpe_tokenizer(BpeParts parts) {
+  return std::make_unique<BpeTokenizer>(std::move(parts));
 }
 
 }  // namespace strand

@@ -1,26 +1,38 @@
-// The BPE tokenizer of DNABERT-2 and Omni-DNA: added tokens are cut out first, the rest is split into words (runs of
-// letters, digits and underscores, and runs of other characters; white space is dropped), each word is merged.
-// A character that is no token gives one unknown token and ends its word.
+// The BPE tokenizers. Added tokens are cut out first, the rest is split into words, each word is merged. Two ways to
+// split:
+//  * words of letters (DNABERT-2, Omni-DNA): runs of letters, digits and underscores, and runs of other characters;
+//  white
+//    space is dropped; a character that is no token gives one unknown token and ends its word;
+//  * GPT-2's words over bytes (GPT-2, RoBERTa, OPT; byte_level.h): nothing is dropped and every byte has a token.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "dataserver/tokenizer/added_tokens.h"
 #include "dataserver/tokenizer/bpe_model.h"
 #include "dataserver/tokenizer/tokenizer.h"
 #include "shared/formats/json.h"
 
 namespace strand {
 
-struct AddedToken {
-  int32_t id = 0;
-  std::string content;
-  bool special = true;
-  bool normalized = false;  // searched for after the others
+struct WordRule {
+  BpeModel::Alphabet alphabet = BpeModel::Alphabet::kAscii;  // kBytes: GPT-2's words
+  // Only with kBytes:
+  bool add_prefix_space = false;  // a piece that does not begin with a space gets one
+  bool use_regex = true;          // false: a piece is one word
 };
 
-// `added` may repeat tokens of the model, and continues its ids without a gap. `document` is the tokenizer.json.
-std::unique_ptr<Tokenizer> make_bpe_tokenizer(BpeModel model, std::vector<AddedToken> added, Json document);
+struct BpeParts {
+  BpeModel model;
+  WordRule words;
+  std::vector<AddedToken> added;  // may repeat tokens of the model, and continues its ids without a gap
+  SequenceFrame frame;
+  SpecialTokens specials;
+  Json document;  // the tokenizer.json
+};
+
+std::unique_ptr<Tokenizer> make_bpe_tokenizer(BpeParts parts);
 
 }  // namespace strand

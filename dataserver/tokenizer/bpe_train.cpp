@@ -193,12 +193,17 @@ Result<std::unique_ptr<Tokenizer>> train_bpe(const std::vector<std::string>& seq
   }
   const BpeModel model = Trainer(sequences, bases, options).train();
   std::vector<AddedToken> added;
-  for (const char* special : kSpecialTokens)
-    added.push_back({static_cast<int32_t>(added.size()), special, true, false});
+  for (const char* special : kSpecialTokens) {
+    added.push_back({.id = static_cast<int32_t>(added.size()), .content = special});
+  }
   Json words = Json::object();
   words["type"] = "Whitespace";
-  Json document = tokenizer_document(added, std::move(words), &added[1], &added[2], bpe_model_document(model));
-  return make_bpe_tokenizer(model, std::move(added), std::move(document));
+  BpeParts parts{
+      .model = model, .words = {}, .added = std::move(added), .frame = {{1}, {2}}, .specials = {}, .document = {}};
+  parts.specials = {.unknown = 0, .cls = 1, .sep = 2, .pad = 3, .mask = 4};
+  parts.document = tokenizer_document(parts.added, std::move(words), parts.frame, model.vocabulary(), nullptr,
+                                      bpe_model_document(model));
+  return make_bpe_tokenizer(std::move(parts));
 }
 
 }  // namespace strand

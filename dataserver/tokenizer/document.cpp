@@ -1,20 +1,9 @@
 #include "dataserver/tokenizer/document.h"
 
+#include "dataserver/tokenizer/post_processor.h"
+
 namespace strand {
 namespace {
-
-Json object_of(const char* name, Json content) {
-  Json object = Json::object();
-  object[name] = std::move(content);
-  return object;
-}
-
-Json typed_piece(const char* kind, const std::string& name, int type) {
-  Json content = Json::object();
-  content["id"] = name;
-  content["type_id"] = type;
-  return object_of(kind, std::move(content));
-}
 
 Json added_document(const std::vector<AddedToken>& added) {
   Json list = Json::array();
@@ -23,45 +12,19 @@ Json added_document(const std::vector<AddedToken>& added) {
     entry["id"] = token.id;
     entry["special"] = token.special;
     entry["content"] = token.content;
-    entry["single_word"] = false;
-    entry["lstrip"] = false;
-    entry["rstrip"] = false;
+    entry["single_word"] = token.single_word;
+    entry["lstrip"] = token.lstrip;
+    entry["rstrip"] = token.rstrip;
     entry["normalized"] = token.normalized;
     list.push_back(std::move(entry));
   }
   return list;
 }
 
-Json template_document(const AddedToken* before, const AddedToken* after) {
-  Json single = Json::array(), pair = Json::array(), tokens = Json::object();
-  const auto special = [&](const AddedToken* token, Json* list, int type) {
-    if (token == nullptr) return;
-    list->push_back(typed_piece("SpecialToken", token->content, type));
-    Json entry = Json::object();
-    entry["id"] = token->content;
-    entry["ids"] = Json::array({token->id});
-    entry["tokens"] = Json::array({token->content});
-    tokens[token->content] = std::move(entry);
-  };
-  for (Json* list : {&single, &pair}) {
-    special(before, list, 0);
-    list->push_back(typed_piece("Sequence", "A", 0));
-    special(after, list, 0);
-  }
-  pair.push_back(typed_piece("Sequence", "B", 1));
-  special(after, &pair, 1);
-  Json processor = Json::object();
-  processor["type"] = "TemplateProcessing";
-  processor["single"] = std::move(single);
-  processor["pair"] = std::move(pair);
-  processor["special_tokens"] = std::move(tokens);
-  return processor;
-}
-
 }  // namespace
 
-Json tokenizer_document(const std::vector<AddedToken>& added, Json pre_tokenizer, const AddedToken* before,
-                        const AddedToken* after, Json model) {
+Json tokenizer_document(const std::vector<AddedToken>& added, Json pre_tokenizer, const SequenceFrame& frame,
+                        const std::vector<std::string>& texts, Json decoder, Json model) {
   Json document = Json::object();
   document["version"] = "1.0";
   document["truncation"] = nullptr;
@@ -69,10 +32,19 @@ Json tokenizer_document(const std::vector<AddedToken>& added, Json pre_tokenizer
   document["added_tokens"] = added_document(added);
   document["normalizer"] = nullptr;
   document["pre_tokenizer"] = std::move(pre_tokenizer);
-  document["post_processor"] = template_document(before, after);
-  document["decoder"] = nullptr;
+  document["post_processor"] = frame_document(frame, texts);
+  document["decoder"] = std::move(decoder);
   document["model"] = std::move(model);
   return document;
+}
+
+Json byte_level_document(bool add_prefix_space, bool use_regex) {
+  Json object = Json::object();
+  object["type"] = "ByteLevel";
+  object["add_prefix_space"] = add_prefix_space;
+  object["trim_offsets"] = true;
+  object["use_regex"] = use_regex;
+  return object;
 }
 
 Json bpe_model_document(const BpeModel& model) {
@@ -80,7 +52,8 @@ Json bpe_model_document(const BpeModel& model) {
   Json document = Json::object();
   document["type"] = "BPE";
   document["dropout"] = nullptr;
-  document["unk_token"] = vocabulary[static_cast<size_t>(model.unknown())];
+  document["unk_token"] = nullptr;
+  if (model.unknown() >= 0) document["unk_token"] = vocabulary[static_cast<size_t>(model.unknown())];
   document["continuing_subword_prefix"] = nullptr;
   document["end_of_word_suffix"] = nullptr;
   document["fuse_unk"] = false;

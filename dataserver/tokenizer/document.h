@@ -4,17 +4,22 @@
 #include <string>
 #include <vector>
 
-#include "dataserver/tokenizer/bpe_tokenizer.h"
+#include "dataserver/tokenizer/added_tokens.h"
+#include "dataserver/tokenizer/bpe_model.h"
+#include "dataserver/tokenizer/tokenizer.h"
 #include "shared/formats/json.h"
 
 namespace strand {
 
-// The file's head: version to post_processor, which puts `before` and `after` around a text (empty: nothing).
-// `model` and `pre_tokenizer` are the format's objects of those names.
-Json tokenizer_document(const std::vector<AddedToken>& added, Json pre_tokenizer, const AddedToken* before,
-                        const AddedToken* after, Json model);
+// The whole file. `pre_tokenizer`, `decoder` and `model` are the format's objects of those names; the post_processor
+// puts `frame` around a text (null when it is empty). `texts` by id, added tokens included.
+Json tokenizer_document(const std::vector<AddedToken>& added, Json pre_tokenizer, const SequenceFrame& frame,
+                        const std::vector<std::string>& texts, Json decoder, Json model);
 
 // The "model" object of a BPE tokenizer, merges as "left right".
 Json bpe_model_document(const BpeModel& model);
+
+// The object of pre_tokenizer, decoder or post_processor that writes bytes as letters.
+Json byte_level_document(bool add_prefix_space, bool use_regex);
 
 }  // namespace strand

@@ -64,7 +64,7 @@ const std::vector<Damage>& damages() {
          j["decoder"] = {{"type", "ByteLevel"}};
        },
        "decoder"},
-      {"pre_tokenizer", [](Json& j) { j["pre_tokenizer"]["type"] = "ByteLevel"; }, "pre_tokenizer"},
+      {"pre_tokenizer", [](Json& j) { j["pre_tokenizer"]["type"] = "Metaspace"; }, "pre_tokenizer"},
       {"no pre_tokenizer", [](Json& j) { j["pre_tokenizer"] = nullptr; }, "pre_tokenizer"},
       {"dropout", [](Json& j) { j["model"]["dropout"] = 0.1; }, "model.dropout"},
       {"fuse", [](Json& j) { j["model"]["fuse_unk"] = true; }, "model.fuse_unk"},
@@ -101,7 +101,7 @@ const std::vector<Damage>& damages() {
       {"added id of another", [](Json& j) { j["added_tokens"][0]["id"] = 1; }, "added_tokens[0].id: expected 0"},
       {"added twice", [](Json& j) { j["added_tokens"][1] = j["added_tokens"][0]; }, "is added twice"},
       {"added empty", [](Json& j) { j["added_tokens"][1]["content"] = ""; }, "added_tokens[1].content"},
-      {"added strip", [](Json& j) { j["added_tokens"][1]["lstrip"] = true; }, "added_tokens[1].lstrip"},
+      {"added strip", [](Json& j) { j["added_tokens"][1]["lstrip"] = 1; }, "added_tokens[1].lstrip"},
       {"added flag", [](Json& j) { j["added_tokens"][1]["special"] = "yes"; }, "added_tokens[1].special"},
       {"word level", [](Json& j) { j["model"]["type"] = "WordLevel"; }, "exactly as Strand writes it"},
   };
