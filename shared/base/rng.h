@@ -22,6 +22,7 @@ enum class Purpose : uint32_t {
   kNeftune = 9,
   kSampling = 10,
   kTest = 11,
+  kHeadDropout = 12,
 };
 
 struct PhiloxKey {
