@@ -202,19 +202,33 @@ void add_model(FieldList* list) {
   list->integer("model.heads", AT(model.config.heads));
   list->integer("model.mlp_hidden", AT(model.config.mlp_hidden));
   list->integer("model.vocabulary", AT(model.config.vocabulary));
+  list->integer("model.embedding_width", AT(model.config.embedding_width));
   list->integer("model.max_sequence", AT(model.config.max_sequence));
   list->choice("model.norm", {"layer", "layer-no-affine", "rms"}, AT(model.config.norm));
   list->number("model.norm_eps", AT(model.config.norm_eps));
-  list->choice("model.positions", {"rope", "learned", "none"}, AT(model.config.positions));
+  list->choice("model.norm_placement", {"pre", "post"}, AT(model.config.norm_placement));
+  list->boolean("model.embedding_norm", AT(model.config.embedding_norm));
+  list->boolean("model.final_norm", AT(model.config.final_norm));
+  list->choice("model.positions", {"rope", "learned", "none", "alibi"}, AT(model.config.positions));
+  list->integer("model.position_offset", AT(model.config.position_offset));
   list->number("model.rope_theta", AT(model.config.rope_theta));
-  list->choice("model.mlp", {"swiglu", "gelu", "relu"}, AT(model.config.mlp));
+  list->integer("model.token_types", AT(model.config.token_types));
+  list->choice("model.mlp", {"swiglu", "gelu", "relu", "geglu"}, AT(model.config.mlp));
   list->boolean("model.causal", AT(model.config.causal));
   list->boolean("model.attention", AT(model.config.attention));
   list->boolean("model.bias", AT(model.config.bias));
+  list->boolean("model.mlp_up_bias", AT(model.config.mlp_up_bias));
+  list->boolean("model.mlp_down_bias", AT(model.config.mlp_down_bias));
   list->boolean("model.tied", AT(model.config.tied));
+  list->choice("model.head", {"language-model", "masked-lm"}, AT(model.config.head));
+  list->boolean("model.head_bias", AT(model.config.head_bias));
   list->number("model.embedding_scale", AT(model.config.embedding_scale));
+  list->boolean("model.token_dropout", AT(model.config.token_dropout));
+  list->integer("model.mask_id", AT(model.config.mask_id));
   list->number("model.dropout", AT(model.config.dropout));
-  list->choice("model.init_kind", {"normal", "mitchell"}, AT(model.config.init_kind));
+  list->boolean("model.dropout_in_mlp", AT(model.config.dropout_in_mlp));
+  list->number("model.embedding_dropout", AT(model.config.embedding_dropout));
+  list->choice("model.init_kind", {"normal", "mitchell", "plain"}, AT(model.config.init_kind));
   list->number("model.init_std", AT(model.config.init_std));
 }
 

@@ -10,32 +10,62 @@
 namespace strand {
 
 enum class NormKind { kLayer, kLayerNoAffine, kRms };
-enum class PositionKind { kRope, kLearned, kNone };
-enum class MlpKind { kSwiGlu, kGelu, kRelu };
-enum class InitKind { kNormal, kMitchell };  // truncated at 3 sigma (omni-dna.md section 1.5)
+enum class NormPlacement {
+  kPre,  // x + branch(norm(x))
+  kPost  // norm(x + branch(x))
+};
+enum class PositionKind { kRope, kLearned, kNone, kAlibi };
+enum class MlpKind { kSwiGlu, kGelu, kRelu, kGeGlu };  // GELU by the error function in both
+// Truncated at 3 sigma. kNormal: OLMo v0.3.0's, which scales the MLP's output down with depth; kMitchell: by fan-in and
+// depth (omni-dna.md section 1.5). kPlain: init_std for every matrix.
+enum class InitKind { kNormal, kMitchell, kPlain };
+enum class HeadKind {
+  kLanguageModel,  // logits = E h
+  kMaskedLm        // logits = E norm(GELU(W h + b))
+};
 
 struct TransformerConfig {
   int64_t layers = 8;
   int64_t hidden = 256;
   int64_t heads = 8;          // head size = hidden / heads
-  int64_t mlp_hidden = 1024;  // inner width (SwiGLU: of each half)
+  int64_t mlp_hidden = 1024;  // inner width (SwiGLU, GeGLU: of each half)
   int64_t vocabulary = 4096;
+  int64_t embedding_width = 0;  // 0: hidden. Else projected to hidden and, before the output matrix, back
   int64_t max_sequence = 250;
   NormKind norm = NormKind::kRms;
   float norm_eps = 1e-5f;
+  NormPlacement norm_placement = NormPlacement::kPre;
+  bool embedding_norm = false;  // a norm right after the embeddings
+  bool final_norm = true;       // a norm after the last block
   PositionKind positions = PositionKind::kRope;
+  int64_t position_offset = 0;  // learned positions: token i of a row uses row i + offset of the table
   float rope_theta = 10000.0f;
+  int64_t token_types = 0;  // rows of a table whose row 0 is added to every token
   MlpKind mlp = MlpKind::kSwiGlu;
   bool causal = true;
-  bool attention = true;  // false: blocks have their MLP only, an ablation
-  bool bias = false;      // of all linear layers
-  bool tied = true;       // output matrix = token embedding
+  bool attention = true;       // false: blocks have their MLP only, an ablation
+  bool bias = false;           // of the attention's linear layers
+  bool mlp_up_bias = false;    // the job key model.bias alone sets this one
+  bool mlp_down_bias = false;  // and this one too
+  bool tied = true;            // output matrix = token embedding
+  HeadKind head = HeadKind::kLanguageModel;
+  bool head_bias = false;  // of the logits
   float embedding_scale = 1.0f;
-  double dropout = 0;  // embedding and residual branches
+  // Embeddings of mask_id are zeroed and those of the row scaled by 0.88 / (1 - share of mask_id among its real
+  // tokens), in training and evaluation alike (ESM, Rives et al., 2021).
+  bool token_dropout = false;
+  int64_t mask_id = 0;           // read with token_dropout only
+  double dropout = 0;            // of the residual branches
+  bool dropout_in_mlp = false;   // the MLP's dropout acts on its inner activations, not on its output
+  double embedding_dropout = 0;  // of the sum of all embeddings (after embedding_norm)
   InitKind init_kind = InitKind::kNormal;
   double init_std = 0.02;
 
   int64_t head_size() const { return hidden / heads; }
+  int64_t embedding_size() const { return embedding_width == 0 ? hidden : embedding_width; }  // e
+  bool projected() const { return embedding_size() != hidden; }
+  bool gated_mlp() const { return mlp == MlpKind::kSwiGlu || mlp == MlpKind::kGeGlu; }
+  int64_t mlp_up_rows() const { return gated_mlp() ? 2 * mlp_hidden : mlp_hidden; }
   bool operator==(const TransformerConfig&) const = default;
 };
 
@@ -172,7 +202,7 @@ std::string effective_job_toml(const JobSpec& spec);
 // [evaluate], job.priority, job.retries): "train.learning_rate: 0.001 -> 0.002". Empty when resumable.
 std::vector<std::string> resume_differences(const JobSpec& run, const JobSpec& wanted);
 
-// Presets by name: "omni-dna-20m|60m|116m|300m|700m|1b".
+// Presets by name, in the order of docs/job_file.md: "omni-dna-20m", ..., "opt-350m", ..., "dna-fm-7b".
 std::vector<std::string> preset_names();
 Result<TransformerConfig> preset_config(const std::string& name);
 

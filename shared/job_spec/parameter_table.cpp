@@ -14,20 +14,29 @@ class TableBuilder {
   explicit TableBuilder(const TransformerConfig& config) : c_(config) {}
 
   std::vector<ParameterInfo> build() {
-    const double d = static_cast<double>(c_.hidden);
-    matrix("embedding.weight", c_.vocabulary, c_.hidden, std_of(1 / std::sqrt(d)), DecayGroup::kEmbedding);
-    if (c_.positions == PositionKind::kLearned) {
-      matrix("position.weight", c_.max_sequence, c_.hidden, std_of(1 / std::sqrt(d)), DecayGroup::kEmbedding);
+    const auto d = static_cast<double>(c_.hidden), e = static_cast<double>(c_.embedding_size());
+    const DecayGroup embedding = DecayGroup::kEmbedding;
+    matrix("embedding.weight", c_.vocabulary, c_.embedding_size(), std_of(1 / std::sqrt(e)), embedding);
+    if (c_.projected()) {
+      matrix("embedding.project_in.weight", c_.hidden, c_.embedding_size(), std_of(1 / std::sqrt(e)),
+             DecayGroup::kMatrix);
     }
+    if (c_.token_types > 0) {
+      matrix("token_type.weight", c_.token_types, c_.hidden, std_of(1 / std::sqrt(d)), embedding);
+    }
+    if (c_.positions == PositionKind::kLearned) {
+      matrix("position.weight", c_.max_sequence + c_.position_offset, c_.hidden, std_of(1 / std::sqrt(d)), embedding);
+    }
+    if (c_.embedding_norm) norm("embedding_norm");
     for (int64_t layer = 0; layer < c_.layers; ++layer) block(layer);
-    norm("final_norm");
-    if (!c_.tied) matrix("head.weight", c_.vocabulary, c_.hidden, std_of(1 / std::sqrt(d)), DecayGroup::kEmbedding);
+    if (c_.final_norm) norm("final_norm");
+    head();
     return std::move(table_);
   }
 
  private:
   // OLMo's init_fn: "normal" has one std for all, "mitchell" goes by fan-in and depth (omni-dna.md section 1.5).
-  double std_of(double mitchell) const { return c_.init_kind == InitKind::kNormal ? c_.init_std : mitchell; }
+  double std_of(double mitchell) const { return c_.init_kind == InitKind::kMitchell ? mitchell : c_.init_std; }
   // The family comes from OLMo v0.3.0, whose "normal" divides the MLP's output (and nothing else) by sqrt(2 layers).
   double down_std(double mitchell) const {
     return std_of(mitchell) / (c_.init_kind == InitKind::kNormal ? std::sqrt(2.0 * static_cast<double>(c_.layers)) : 1);
@@ -38,13 +47,27 @@ class TableBuilder {
     const auto d = static_cast<double>(c_.hidden);
     const auto m = static_cast<double>(c_.mlp_hidden);
     const double depth = 2 * (static_cast<double>(layer) + 1);
-    const int64_t up_rows = c_.mlp == MlpKind::kSwiGlu ? 2 * c_.mlp_hidden : c_.mlp_hidden;
     norm(prefix + "attention_norm");
-    linear(prefix + "attention.qkv", 3 * c_.hidden, c_.hidden, std_of(1 / std::sqrt(d)));
-    linear(prefix + "attention.out", c_.hidden, c_.hidden, std_of(1 / std::sqrt(d * depth)));
+    linear(prefix + "attention.qkv", 3 * c_.hidden, c_.hidden, std_of(1 / std::sqrt(d)), c_.bias);
+    linear(prefix + "attention.out", c_.hidden, c_.hidden, std_of(1 / std::sqrt(d * depth)), c_.bias);
     norm(prefix + "mlp_norm");
-    linear(prefix + "mlp.up", up_rows, c_.hidden, std_of(1 / std::sqrt(d)));
-    linear(prefix + "mlp.down", c_.hidden, c_.mlp_hidden, down_std(1 / std::sqrt(m * depth)));
+    linear(prefix + "mlp.up", c_.mlp_up_rows(), c_.hidden, std_of(1 / std::sqrt(d)), c_.mlp_up_bias);
+    linear(prefix + "mlp.down", c_.hidden, c_.mlp_hidden, down_std(1 / std::sqrt(m * depth)), c_.mlp_down_bias);
+  }
+
+  void head() {
+    const auto d = static_cast<double>(c_.hidden), e = static_cast<double>(c_.embedding_size());
+    if (c_.projected()) {
+      matrix("head.project_out.weight", c_.embedding_size(), c_.hidden, std_of(1 / std::sqrt(d)), DecayGroup::kMatrix);
+    }
+    if (c_.head == HeadKind::kMaskedLm) {
+      linear("head.transform", c_.hidden, c_.hidden, std_of(1 / std::sqrt(d)), /*bias=*/true);
+      norm("head.transform_norm");
+    }
+    if (!c_.tied) {
+      matrix("head.weight", c_.vocabulary, c_.embedding_size(), std_of(1 / std::sqrt(e)), DecayGroup::kEmbedding);
+    }
+    if (c_.head_bias) vector("head.bias", c_.vocabulary, InitRule::kZeros);
   }
 
   void add(ParameterInfo info) {
@@ -62,9 +85,9 @@ class TableBuilder {
     add({name, {size}, init, 0, DecayGroup::kNormOrBias, 0, 0});
   }
 
-  void linear(const std::string& name, int64_t out, int64_t in, double std) {
+  void linear(const std::string& name, int64_t out, int64_t in, double std, bool bias) {
     matrix(name + ".weight", out, in, std, DecayGroup::kMatrix);
-    if (c_.bias) vector(name + ".bias", out, InitRule::kZeros);
+    if (bias) vector(name + ".bias", out, InitRule::kZeros);
   }
 
   void norm(const std::string& name) {
@@ -89,7 +112,7 @@ int64_t parameter_count(const TransformerConfig& config) {
 }
 
 double flops_per_token(const TransformerConfig& config, int64_t sequence) {
-  double matrix = static_cast<double>(config.vocabulary * config.hidden);  // the output matrix, tied or not
+  double matrix = static_cast<double>(config.vocabulary * config.embedding_size());  // the output matrix, tied or not
   for (const auto& parameter : parameter_table(config)) {
     if (parameter.decay == DecayGroup::kMatrix) matrix += static_cast<double>(parameter.elements);
   }
@@ -105,13 +128,17 @@ uint64_t memory_bytes(const JobSpec& spec) {
   for (int64_t lanes = spec.train.lanes; lanes > 1; lanes /= 2) ++gradient_buffers;
   if (spec.train.lanes == 1) gradient_buffers = 1;
   // A tied matrix has a gradient for each of its two uses.
-  const double gradients = parameters + (c.tied ? static_cast<double>(c.vocabulary * c.hidden) : 0);
+  const double gradients = parameters + (c.tied ? static_cast<double>(c.vocabulary * c.embedding_size()) : 0);
   const double state = parameters * (12 + 12 + (bf16 ? 2 : 0)) + 4 * gradients * gradient_buffers;
   const double tokens = static_cast<double>(spec.train.micro_batch) * static_cast<double>(spec.data.segment);
   const auto d = static_cast<double>(c.hidden), m = static_cast<double>(c.mlp_hidden);
   const double element = bf16 ? 2 : 4;
-  const double per_block = 2 * 4 * d + element * (6 * d + (c.mlp == MlpKind::kSwiGlu ? 3 : 2) * m);
-  const double activations = tokens * (static_cast<double>(c.layers) * per_block + 4 * 4 * d);
+  const double sums = c.norm_placement == NormPlacement::kPost ? 2 * 4 * d : 0;
+  const double per_block = 2 * 4 * d + sums + element * (6 * d + (c.gated_mlp() ? 3 : 2) * m);
+  const bool extra_input =
+      c.embedding_norm || c.projected() || c.token_types > 0 || c.positions == PositionKind::kLearned;
+  const double around = 4 * 4 * d + (extra_input ? 2 * 4 * d : 0) + (c.head == HeadKind::kMaskedLm ? 5 * 4 * d : 0);
+  const double activations = tokens * (static_cast<double>(c.layers) * per_block + around);
   return static_cast<uint64_t>(std::min(state + activations, 0x1p62));
 }
 

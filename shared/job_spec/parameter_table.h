@@ -23,19 +23,27 @@ struct ParameterInfo {
   int64_t elements = 0;
 };
 
-// Order and names (V vocabulary, d hidden, m mlp_hidden; a bias only with config.bias, a norm's bias only with kLayer,
-// no norm parameters at all with kLayerNoAffine):
+// Order and names (V vocabulary, d hidden, e embedding_size(), m mlp_hidden; norms have a weight and a bias with
+// kLayer, a weight only with kRms, neither with kLayerNoAffine):
 //
-//   embedding.weight                                     [V, d]
-//   position.weight                                      [max_sequence, d]   learned positions only
+//   embedding.weight                                     [V, e]
+//   embedding.project_in.weight                          [d, e]              only when e is not d
+//   token_type.weight                                    [token_types, d]    only with token types
+//   position.weight                                      [max_sequence + position_offset, d]  learned positions only
+//   embedding_norm.weight, .bias                         [d]                 only with embedding_norm
 //   blocks.N.attention_norm.weight, .bias                [d]
-//   blocks.N.attention.qkv.weight, .bias                 [3d, d], [3d]
-//   blocks.N.attention.out.weight, .bias                 [d, d], [d]
+//   blocks.N.attention.qkv.weight, .bias                 [3d, d], [3d]       bias: config.bias
+//   blocks.N.attention.out.weight, .bias                 [d, d], [d]         bias: config.bias
 //   blocks.N.mlp_norm.weight, .bias                      [d]
-//   blocks.N.mlp.up.weight, .bias                        [2m, d], [2m] SwiGLU: linear half, then gate; else [m, d], [m]
-//   blocks.N.mlp.down.weight, .bias                      [d, m], [d]
-//   final_norm.weight, .bias                             [d]
-//   head.weight                                          [V, d]              only when not tied
+//   blocks.N.mlp.up.weight, .bias                        [2m, d], [2m] SwiGLU and GeGLU: linear half, then gate;
+//                                                        else [m, d], [m]    bias: config.mlp_up_bias
+//   blocks.N.mlp.down.weight, .bias                      [d, m], [d]         bias: config.mlp_down_bias
+//   final_norm.weight, .bias                             [d]                 only with final_norm
+//   head.project_out.weight                              [e, d]              only when e is not d
+//   head.transform.weight, .bias                         [d, d], [d]         masked-LM head only
+//   head.transform_norm.weight, .bias                    [d]                 masked-LM head only
+//   head.weight                                          [V, e]              only when not tied
+//   head.bias                                            [V]                 only with head_bias
 std::vector<ParameterInfo> parameter_table(const TransformerConfig& config);
 int64_t parameter_count(const TransformerConfig& config);
 
@@ -45,8 +53,9 @@ double flops_per_token(const TransformerConfig& config, int64_t sequence);
 // Bytes one worker needs, an estimate from above without the kernels' scratch. State: 12 a parameter (fp32 weight and
 // two moments) and 12 for the checkpoint's copy, 2 more in bf16, and 4 for each gradient buffer (one a level of the
 // lane tree and one at work; a tied matrix counts twice). Activations of one micro batch, a token and block: 8 d for
-// the residual stream in fp32 and 6 d + 3 m elements (2 m without SwiGLU); 16 d around the blocks. precision = "auto"
-// counts as fp32.
+// the residual stream in fp32 (16 d with norms after the branches) and 6 d + 3 m elements (2 m without a gate); 16 d
+// around the blocks, 8 d more where more than a token's own embedding comes in and 20 d more for a masked-LM head.
+// precision = "auto" counts as fp32.
 uint64_t memory_bytes(const JobSpec& spec);
 
 }  // namespace strand

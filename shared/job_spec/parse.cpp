@@ -110,17 +110,27 @@ class JobParser {
     for (TomlEntry& entry : read_toml_setting(key, set.substr(equals + 1))) entries_.push_back(std::move(entry));
   }
 
-  // The preset first: every other model key overrides it.
+  // The preset first: every other model key overrides it. Then model.bias, which the other two biases follow unless
+  // their own keys stand in the file.
   void take_preset() {
-    for (const TomlEntry& entry : entries_) {
-      if (entry.key == "model.preset") (void)find_field(entry.key)->set(&parsed.spec, entry.value);
-    }
+    take_early("model.preset");
     const auto preset = preset_config(parsed.spec.model.preset);
     if (preset.ok()) {
       parsed.spec.model.config = *preset;
     } else {
       report("model.preset", preset.error().message(), nullptr);
     }
+    TransformerConfig& config = parsed.spec.model.config;
+    if (take_early("model.bias")) config.mlp_up_bias = config.mlp_down_bias = config.bias;
+  }
+
+  // Whether `key` is there; its last value is taken. What is wrong with it is reported when its turn comes.
+  bool take_early(const std::string& key) {
+    bool found = false;
+    for (const TomlEntry& entry : entries_) {
+      if (entry.key == key && find_field(key)->set(&parsed.spec, entry.value).empty()) found = true;
+    }
+    return found;
   }
 
   // The entry that decided `key`, or one below it ("data.holdout" stands where its first key does).

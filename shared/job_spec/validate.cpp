@@ -38,6 +38,19 @@ void validate_model(const JobSpec& spec, const Report& report) {
   at_most(report, "model.heads", c.heads, 1 << 16);
   at_most(report, "model.mlp_hidden", c.mlp_hidden, 1 << 18);
   at_most(report, "model.max_sequence", c.max_sequence, 1 << 20);
+  at_least(report, "model.embedding_width", c.embedding_width, 0);
+  at_most(report, "model.embedding_width", c.embedding_width, 1 << 16);
+  at_least(report, "model.token_types", c.token_types, 0);
+  at_most(report, "model.token_types", c.token_types, 1 << 16);
+  at_least(report, "model.position_offset", c.position_offset, 0);
+  at_most(report, "model.position_offset", c.position_offset, 1 << 16);
+  if (c.position_offset != 0 && c.positions != PositionKind::kLearned) {
+    report("model.position_offset",
+           "shifts the rows of learned positions only; leave it out, or positions = \"learned\"");
+  }
+  if (c.token_dropout && (c.mask_id < 0 || c.mask_id >= c.vocabulary)) {
+    report("model.mask_id", concat("is no id of the model: found ", c.mask_id, ", the vocabulary has ", c.vocabulary));
+  }
   if (c.heads > 0 && c.hidden > 0 && c.hidden % c.heads != 0) {
     report("model.heads", concat("must divide hidden: ", c.heads, " heads do not divide ", c.hidden,
                                  "; choose heads so that hidden / heads is whole"));
@@ -49,7 +62,7 @@ void validate_model(const JobSpec& spec, const Report& report) {
   if (!(c.rope_theta > 0)) report("model.rope_theta", "must be above 0");
   if (!(c.init_std > 0)) report("model.init_std", "must be above 0");
   within(report, "model.dropout", c.dropout, 0, 1);
-  if (!c.causal) report("model.causal", "this version trains causal models only; leave it out or set true");
+  within(report, "model.embedding_dropout", c.embedding_dropout, 0, 1);
   if (spec.model.init != "random") {
     report("model.init", "this version starts from random weights only; leave it out or set \"random\"");
   }

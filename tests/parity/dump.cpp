@@ -55,7 +55,7 @@ struct Input : BatchSource {
     c.positions = static_cast<PositionKind>(in.integer());
     c.mlp = static_cast<MlpKind>(in.integer());
     c.tied = in.integer() != 0;
-    c.bias = in.integer() != 0;
+    c.bias = c.mlp_up_bias = c.mlp_down_bias = in.integer() != 0;
     spec.train.precision = in.integer() != 0 ? Precision::kBf16 : Precision::kFp32;
     spec.train.lanes = 1;
     spec.train.micro_batch = in.integer();

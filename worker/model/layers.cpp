@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/cast/cast.h"
 #include "ops/layer_norm/layer_norm.h"
 #include "ops/matmul/matmul.h"
 #include "ops/reduce/reduce.h"
@@ -50,6 +51,18 @@ void norm_backward(const OpContext& context, const TransformerConfig& config, co
   }
 }
 
+Rounded::Rounded(DType dtype, int64_t rows, int64_t cols) {
+  if (dtype == DType::kBF16) copy_ = Buffer(dtype, rows, cols);
+}
+
+ConstMatrix Rounded::round(const OpContext& context, ConstMatrix x) const {
+  if (copy_.rows() == 0) return x;
+  const Matrix to = copy_.view(x.rows);
+  STRAND_CHECK(x.stride == x.cols && to.cols == x.cols);
+  cast(context, x.f32(), x.rows * x.cols, to.bf16());
+  return to;
+}
+
 // Large enough to hide a task's overhead, small enough to spread over threads.
 constexpr int64_t kPiece = 65536;
 
@@ -61,6 +74,21 @@ void copy(const OpContext& context, ConstMatrix from, Matrix to) {
   context.pool->run((n + kPiece - 1) / kPiece, [&](int64_t piece, int) {
     const int64_t first = piece * kPiece;
     std::memcpy(target + first, source + first, static_cast<size_t>(std::min(kPiece, n - first)) * sizeof(float));
+  });
+}
+
+void scale_rows(const OpContext& context, const float* factors, Matrix x) {
+  const int64_t rows_of_piece = std::max<int64_t>(1, kPiece / x.cols);
+  float* data = x.f32();
+  context.pool->run((x.rows + rows_of_piece - 1) / rows_of_piece, [&](int64_t piece, int) {
+    const int64_t end = std::min((piece + 1) * rows_of_piece, x.rows);
+    for (int64_t r = piece * rows_of_piece; r < end; ++r) {
+      const float factor = factors[r];
+      for (int64_t c = 0; c < x.cols; ++c) {
+        float& value = data[r * x.stride + c];
+        value = factor == 0 ? 0 : factor * value;
+      }
+    }
   });
 }
 

@@ -29,8 +29,24 @@ void norm_backward(const OpContext& context, const TransformerConfig& config, co
                    const Gradients& gradients, const AffineSlots& slots, ConstMatrix d_y, ConstMatrix x,
                    const NormStatistics& statistics, Matrix d_x);
 
+// An fp32 matrix as matrix products want it: the matrix itself in fp32, a rounded copy in bf16.
+class Rounded {
+ public:
+  Rounded() = default;
+  Rounded(DType dtype, int64_t rows, int64_t cols);
+  // x: fp32, without gaps between rows.
+  ConstMatrix round(const OpContext& context, ConstMatrix x) const;
+  // After round() of the same x.
+  ConstMatrix kept(ConstMatrix x) const { return copy_.rows() == 0 ? x : copy_.view(x.rows); }
+
+ private:
+  Buffer copy_;
+};
+
 // to = from, both fp32 and without gaps between rows.
 void copy(const OpContext& context, ConstMatrix from, Matrix to);
+// Row r of x (fp32) *= factors[r]. A factor of 0 makes zeros of whatever stood there.
+void scale_rows(const OpContext& context, const float* factors, Matrix x);
 void fill_zero(const OpContext& context, float* data, int64_t n);
 
 }  // namespace strand

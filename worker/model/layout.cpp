@@ -43,17 +43,39 @@ class SlotFinder {
 
 }  // namespace
 
+static InputSlots input_slots(const TransformerConfig& config, const SlotFinder& find) {
+  const int64_t d = config.hidden, e = config.embedding_size();
+  InputSlots input;
+  input.embedding = find.matrix("embedding.weight", config.vocabulary, e);
+  if (config.projected()) input.project_in = find.matrix("embedding.project_in.weight", d, e);
+  if (config.token_types > 0) input.token_type = find.matrix("token_type.weight", config.token_types, d);
+  if (config.positions == PositionKind::kLearned) {
+    input.position = find.matrix("position.weight", config.max_sequence + config.position_offset, d);
+  }
+  if (config.embedding_norm) input.norm = find.norm("embedding_norm", config);
+  return input;
+}
+
+static HeadSlots head_slots(const TransformerConfig& config, const SlotFinder& find) {
+  const int64_t d = config.hidden, e = config.embedding_size();
+  HeadSlots head;
+  if (config.head == HeadKind::kMaskedLm) {
+    head.transform = find.linear("head.transform", d, d, /*bias=*/true);
+    head.transform_norm = find.norm("head.transform_norm", config);
+  }
+  if (config.projected()) head.project_out = find.matrix("head.project_out.weight", e, d);
+  if (config.head_bias) head.bias = find.vector("head.bias", config.vocabulary);
+  if (!config.tied) head.weight = head.weight_gradient = find.matrix("head.weight", config.vocabulary, e);
+  return head;
+}
+
 ModelLayout model_layout(const TransformerConfig& config, const std::vector<ParameterInfo>& table) {
   const SlotFinder find(table);
   const int64_t d = config.hidden, m = config.mlp_hidden;
-  const int64_t up_rows = config.mlp == MlpKind::kSwiGlu ? 2 * m : m;
   ModelLayout layout;
   for (const ParameterInfo& tensor : table) layout.parameters += tensor.elements;
   layout.gradients = layout.parameters;
-  layout.embedding = find.matrix("embedding.weight", config.vocabulary, d);
-  if (config.positions == PositionKind::kLearned) {
-    layout.position = find.matrix("position.weight", config.max_sequence, d);
-  }
+  layout.input = input_slots(config, find);
   for (int64_t l = 0; l < config.layers; ++l) {
     const std::string name = concat("blocks.", l, ".");
     BlockSlots block;
@@ -61,17 +83,16 @@ ModelLayout model_layout(const TransformerConfig& config, const std::vector<Para
     block.qkv = find.linear(name + "attention.qkv", 3 * d, d, config.bias);
     block.out = find.linear(name + "attention.out", d, d, config.bias);
     block.mlp_norm = find.norm(name + "mlp_norm", config);
-    block.up = find.linear(name + "mlp.up", up_rows, d, config.bias);
-    block.down = find.linear(name + "mlp.down", d, m, config.bias);
+    block.up = find.linear(name + "mlp.up", config.mlp_up_rows(), d, config.mlp_up_bias);
+    block.down = find.linear(name + "mlp.down", d, m, config.mlp_down_bias);
     layout.blocks.push_back(block);
   }
-  layout.final_norm = find.norm("final_norm", config);
+  if (config.final_norm) layout.final_norm = find.norm("final_norm", config);
+  layout.head = head_slots(config, find);
   if (config.tied) {
-    layout.head = layout.embedding;
-    layout.head_gradient = {layout.parameters, config.vocabulary, d};
-    layout.gradients += config.vocabulary * d;
-  } else {
-    layout.head = layout.head_gradient = find.matrix("head.weight", config.vocabulary, d);
+    layout.head.weight = layout.input.embedding;
+    layout.head.weight_gradient = {layout.parameters, config.vocabulary, config.embedding_size()};
+    layout.gradients += config.vocabulary * config.embedding_size();
   }
   return layout;
 }

@@ -9,7 +9,7 @@
 
 namespace strand {
 
-// One tensor; absent (no bias, no affine) when offset < 0. A vector has one row.
+// One tensor; absent (no bias, no affine, not part of this model) when offset < 0. A vector has one row.
 struct TensorSlot {
   int64_t offset = -1;
   int64_t rows = 0, cols = 0;
@@ -20,18 +20,30 @@ struct AffineSlots {
   TensorSlot weight, bias;
 };
 
+struct InputSlots {
+  TensorSlot embedding, project_in, token_type, position;
+  AffineSlots norm;
+};
+
 struct BlockSlots {
   AffineSlots attention_norm, qkv, out, mlp_norm, up, down;
 };
 
+struct HeadSlots {
+  AffineSlots transform, transform_norm;
+  TensorSlot project_out;
+  TensorSlot weight;           // the embedding's memory when tied
+  TensorSlot weight_gradient;  // tied: a buffer of its own behind the parameters (DESIGN section 5, Tied embeddings)
+  TensorSlot bias;
+};
+
 struct ModelLayout {
-  TensorSlot embedding, position;
+  InputSlots input;
   std::vector<BlockSlots> blocks;
   AffineSlots final_norm;
-  TensorSlot head;           // the embedding's memory when tied
-  TensorSlot head_gradient;  // tied: a buffer of its own behind the parameters (DESIGN section 5, Tied embeddings)
-  int64_t parameters = 0;    // elements of the parameter table
-  int64_t gradients = 0;     // elements of a gradient buffer: parameters, and V x d more when tied
+  HeadSlots head;
+  int64_t parameters = 0;  // elements of the parameter table
+  int64_t gradients = 0;   // elements of a gradient buffer: parameters, and V x e more when tied
 };
 
 // Looks every tensor up by name and checks its shape; a table of another model is a defect of ours.

@@ -1,16 +1,28 @@
 #include "worker/model/transformer.h"
 
-#include "ops/dropout/dropout.h"
-#include "ops/embedding/embedding.h"
+#include <algorithm>
+
+#include "ops/cast/cast.h"
 #include "ops/reduce/reduce.h"
-#include "ops/residual/residual.h"
+#include "worker/model/branches.h"
 #include "worker/model/layers.h"
 
 namespace strand {
 
+static TransformerOptions with_head_rows(TransformerOptions options, const TransformerConfig& config) {
+  if (options.head_rows == 0) {
+    options.head_rows = head_chunk_rows(config.vocabulary, options.rows * options.segment);
+  }
+  return options;
+}
+
 Transformer::Transformer(const TransformerConfig& config, const std::vector<ParameterInfo>& table,
                          const TransformerOptions& options)
-    : config_(config), options_(options), layout_(model_layout(config, table)) {
+    : config_(config),
+      options_(with_head_rows(options, config)),
+      layout_(model_layout(config, table)),
+      input_(config, layout_.input, options.dtype, options.rows, options.segment, options.seed),
+      head_(config, layout_.head, options.dtype, options_.head_rows) {
   const int64_t tokens = options.rows * options.segment, d = config.hidden;
   STRAND_CHECK(tokens > 0 && config.heads > 0 && d % config.heads == 0, "hidden ", d, " heads ", config.heads);
   for (int64_t l = 0; l <= config.layers; ++l) stream_.emplace_back(DType::kF32, tokens, d);
@@ -18,18 +30,16 @@ Transformer::Transformer(const TransformerConfig& config, const std::vector<Para
     blocks_.push_back(make_block_activations(config, options.dtype, options.rows, options.segment));
   }
   scratch_ = make_block_scratch(config, options.dtype, options.rows, options.segment);
-  final_statistics_ = make_norm_statistics(tokens);
-  final_normed_ = Buffer(options.dtype, tokens, d);
-  d_final_normed_ = Buffer(options.dtype, tokens, d);
-  d_stream_ = Buffer(DType::kF32, tokens, d);
-  if (options_.head_rows == 0) options_.head_rows = head_chunk_rows(config.vocabulary, tokens);
-  logits_ = Buffer(DType::kF32, options_.head_rows, config.vocabulary);
-  if (options.dtype == DType::kBF16) d_logits_ = Buffer(DType::kBF16, options_.head_rows, config.vocabulary);
-  if (config.positions == PositionKind::kLearned) {
-    STRAND_CHECK(options.segment <= config.max_sequence, "segment ", options.segment);
-    positions_ = Buffer(DType::kF32, tokens, d);
-    for (int64_t t = 0; t < tokens; ++t) position_ids_.push_back(static_cast<int32_t>(t % options.segment));
+  if (config.positions == PositionKind::kAlibi) alibi_slopes_ = alibi_slopes(config.heads);
+  if (config.final_norm) {
+    final_statistics_ = make_norm_statistics(tokens);
+    final_normed_ = Buffer(options.dtype, tokens, d);
+  } else {
+    final_rounded_ = Rounded(options.dtype, tokens, d);
   }
+  d_hidden_ = Buffer(options.dtype, tokens, d);
+  d_stream_ = Buffer(DType::kF32, tokens, d);
+  logits_ = Buffer(DType::kF32, options_.head_rows, config.vocabulary);
 }
 
 BlockContext Transformer::block_context(const OpContext& context, const Weights& weights, const MicroBatch& batch,
@@ -39,54 +49,84 @@ BlockContext Transformer::block_context(const OpContext& context, const Weights&
           .slots = layout_.blocks[static_cast<size_t>(layer)],
           .weights = weights,
           .batch = batch,
+          .alibi_slopes = alibi_slopes_.empty() ? nullptr : alibi_slopes_.data(),
           .layer = layer,
           .dropout = dropout_,
           .seed = options_.seed};
-}
-
-void Transformer::embedding_dropout(const OpContext& context, const MicroBatch& batch, Matrix x) const {
-  if (dropout_ <= 0) return;
-  dropout(context,
-          {.probability = static_cast<float>(dropout_),
-           .key = philox_key(options_.seed, Purpose::kEmbeddingDropout),
-           .row_numbers = batch.row_numbers,
-           .sequence = batch.segment,
-           .layer = 0},
-          x);
-}
-
-void Transformer::embed(const OpContext& context, const Weights& weights, const MicroBatch& batch, Matrix x) {
-  embedding_forward(context, batch.ids, weights.matrix(layout_.embedding), config_.embedding_scale, x);
-  if (layout_.position.present()) {
-    const Matrix positions = positions_.view(batch.tokens());
-    embedding_forward(context, position_ids_.data(), weights.matrix(layout_.position), 1.0f, positions);
-    residual_add(context, positions, x);
-  }
-  embedding_dropout(context, batch, x);
-}
-
-void Transformer::embed_backward(const OpContext& context, const MicroBatch& batch, const Gradients& gradients) {
-  const Matrix d_x = d_stream_.view(batch.tokens());
-  embedding_dropout(context, batch, d_x);
-  if (layout_.position.present()) {
-    embedding_backward(context, position_ids_.data(), d_x, 1.0f, gradients.matrix(layout_.position));
-  }
-  embedding_backward(context, batch.ids, d_x, config_.embedding_scale, gradients.matrix(layout_.embedding));
 }
 
 void Transformer::forward(const OpContext& context, const Weights& weights, const MicroBatch& batch, Mode mode) {
   STRAND_CHECK(batch.segment == options_.segment && batch.rows <= options_.rows, "rows ", batch.rows, " segment ",
                batch.segment);
   STRAND_CHECK((weights.bf16 != nullptr) == (options_.dtype == DType::kBF16));
-  const int64_t tokens = batch.tokens();
+  tokens_ = batch.tokens();
   dropout_ = mode == Mode::kTrain ? config_.dropout : 0;
-  embed(context, weights, batch, stream_.front().view(tokens));
+  input_.forward(context, weights, batch, mode == Mode::kTrain ? config_.embedding_dropout : 0,
+                 stream_.front().view(tokens_));
   for (size_t l = 0; l < blocks_.size(); ++l) {
-    block_forward(block_context(context, weights, batch, static_cast<int64_t>(l)), stream_[l].view(tokens),
-                  stream_[l + 1].view(tokens), blocks_[l], scratch_);
+    block_forward(block_context(context, weights, batch, static_cast<int64_t>(l)), stream_[l].view(tokens_),
+                  stream_[l + 1].view(tokens_), blocks_[l], scratch_);
   }
-  norm_forward(context, config_, weights, layout_.final_norm, stream_.back().view(tokens), final_normed_.view(tokens),
-               final_statistics_);
+  const Matrix last = stream_.back().view(tokens_);
+  if (config_.final_norm) {
+    norm_forward(context, config_, weights, layout_.final_norm, last, final_normed_.view(tokens_), final_statistics_);
+  } else {
+    (void)final_rounded_.round(context, last);
+  }
+}
+
+ConstMatrix Transformer::hidden() const {
+  if (config_.final_norm) return final_normed_.view(tokens_);
+  return final_rounded_.kept(stream_.back().view(tokens_));
+}
+
+ConstMatrix Transformer::hidden(int64_t layer) const {
+  return stream_[static_cast<size_t>(layer)].view(tokens_);
+}
+
+void Transformer::logits(const OpContext& context, const Weights& weights, const MicroBatch& batch, Matrix out) {
+  const int64_t tokens = batch.tokens();
+  for (int64_t first = 0; first < tokens; first += options_.head_rows) {
+    const int64_t rows = std::min(options_.head_rows, tokens - first);
+    head_.forward(context, weights, hidden().row_range(first, rows), out.row_range(first, rows));
+  }
+}
+
+// In chunks of rows: logits of a large vocabulary exist for one chunk at a time, and their gradient takes their place.
+CrossEntropySum Transformer::loss(const OpContext& context, const Weights& weights, const MicroBatch& batch,
+                                  const Gradients* gradients) {
+  const int64_t tokens = batch.tokens();
+  const Matrix d_hidden = d_hidden_.view(tokens);
+  CrossEntropySum sum;
+  for (int64_t first = 0; first < tokens; first += options_.head_rows) {
+    const int64_t rows = std::min(options_.head_rows, tokens - first);
+    const ConstMatrix x = hidden().row_range(first, rows);
+    const Matrix logits = logits_.view(rows);
+    head_.forward(context, weights, x, logits);
+    const CrossEntropySum part =
+        cross_entropy(context, logits, batch.targets + first, /*want_gradient=*/gradients != nullptr, nullptr);
+    sum.loss += part.loss;
+    sum.targets += part.targets;
+    if (gradients == nullptr) continue;
+    head_.backward(context, weights, *gradients, x, logits, d_hidden.row_range(first, rows));
+  }
+  if (gradients != nullptr) final_backward(context, weights, d_hidden, *gradients);
+  return sum;
+}
+
+void Transformer::final_backward(const OpContext& context, const Weights& weights, ConstMatrix d_hidden,
+                                 const Gradients& gradients) {
+  const Matrix d_x = d_stream_.view(tokens_);
+  STRAND_CHECK(d_hidden.rows == tokens_ && d_hidden.cols == config_.hidden && d_hidden.stride == d_hidden.cols);
+  if (config_.final_norm) {
+    fill_zero(context, d_x.f32(), tokens_ * d_x.cols);
+    norm_backward(context, config_, weights, gradients, layout_.final_norm, d_hidden, stream_.back().view(tokens_),
+                  final_statistics_, d_x);
+  } else if (d_hidden.dtype == DType::kBF16) {
+    cast(context, d_hidden.bf16(), tokens_ * d_x.cols, d_x.f32());
+  } else {
+    copy(context, d_hidden, d_x);
+  }
 }
 
 void Transformer::backward(const OpContext& context, const Weights& weights, const MicroBatch& batch,
@@ -96,13 +136,21 @@ void Transformer::backward(const OpContext& context, const Weights& weights, con
     block_backward(block_context(context, weights, batch, static_cast<int64_t>(l)), gradients, stream_[l].view(tokens),
                    d_stream_.view(tokens), blocks_[l], scratch_);
   }
-  embed_backward(context, batch, gradients);
+  input_.backward(context, weights, batch, gradients, d_stream_.view(tokens));
+}
+
+void Transformer::backward_from_hidden(const OpContext& context, const Weights& weights, const MicroBatch& batch,
+                                       ConstMatrix d_hidden, const Gradients& gradients) {
+  STRAND_CHECK(batch.tokens() == tokens_, "the batch of the last forward has ", tokens_, " tokens");
+  final_backward(context, weights, d_hidden, gradients);
+  backward(context, weights, batch, gradients);
 }
 
 void Transformer::fold_tied(const OpContext& context, const Gradients& gradients) const {
   if (!config_.tied) return;
-  const TensorSlot& output = layout_.head_gradient;
-  add(context, gradients.f32 + output.offset, output.rows * output.cols, gradients.f32 + layout_.embedding.offset);
+  const TensorSlot& output = layout_.head.weight_gradient;
+  add(context, gradients.f32 + output.offset, output.rows * output.cols,
+      gradients.f32 + layout_.input.embedding.offset);
 }
 
 }  // namespace strand

@@ -1,4 +1,4 @@
-// One configured transformer with an explicit forward and backward: embedding, blocks, final norm, output matrix, loss.
+// One configured transformer with an explicit forward and backward: embeddings, blocks, final norm, head, loss.
 // Holds activations of one micro batch and no parameters. Not thread-safe.
 #pragma once
 
@@ -11,6 +11,8 @@
 #include "shared/job_spec/job_spec.h"
 #include "shared/job_spec/parameter_table.h"
 #include "worker/model/block.h"
+#include "worker/model/head.h"
+#include "worker/model/input.h"
 #include "worker/model/layout.h"
 
 namespace strand {
@@ -35,14 +37,26 @@ class Transformer {
 
   // Through all blocks and the final norm. Dropout only when training.
   void forward(const OpContext& context, const Weights& weights, const MicroBatch& batch, Mode mode);
+
   // After forward: loss of the batch. With a gradient buffer also starts the backward pass, adding to the gradients of
-  // the output matrix and of the final norm.
+  // the head and of the final norm.
   CrossEntropySum loss(const OpContext& context, const Weights& weights, const MicroBatch& batch,
                        const Gradients* gradients);
   // After loss with the same gradients: adds to the gradients of blocks and embeddings.
   void backward(const OpContext& context, const Weights& weights, const MicroBatch& batch, const Gradients& gradients);
   // After forward: logits fp32 [tokens, V] of the batch, for comparison with other programs.
   void logits(const OpContext& context, const Weights& weights, const MicroBatch& batch, Matrix out);
+
+  // After forward, until the next one: the final hidden states [tokens, d], of the activations' type: what the head
+  // reads, behind the final norm where there is one. Rows of padding hold whatever came of them.
+  ConstMatrix hidden() const;
+  // The same, fp32 [tokens, d]: the input of block `layer` in [0, layers); for `layers` the last block's output, before
+  // the final norm.
+  ConstMatrix hidden(int64_t layer) const;
+  // After forward, in place of loss and backward: the whole backward pass from d_hidden, the gradient of hidden()
+  // [tokens, d], fp32 or of the activations' type. Rows of padding must be zero. Adds to the gradients.
+  void backward_from_hidden(const OpContext& context, const Weights& weights, const MicroBatch& batch,
+                            ConstMatrix d_hidden, const Gradients& gradients);
 
   // Tied: adds the output use's gradient to the input use's, once, when all lanes are summed. Else nothing.
   void fold_tied(const OpContext& context, const Gradients& gradients) const;
@@ -52,26 +66,27 @@ class Transformer {
  private:
   BlockContext block_context(const OpContext& context, const Weights& weights, const MicroBatch& batch,
                              int64_t layer) const;
-  void embed(const OpContext& context, const Weights& weights, const MicroBatch& batch, Matrix x);
-  void embed_backward(const OpContext& context, const MicroBatch& batch, const Gradients& gradients);
-  void embedding_dropout(const OpContext& context, const MicroBatch& batch, Matrix x) const;
+  // From the gradient of hidden() to that of the last block's output, in d_stream_.
+  void final_backward(const OpContext& context, const Weights& weights, ConstMatrix d_hidden,
+                      const Gradients& gradients);
 
   TransformerConfig config_;
   TransformerOptions options_;
   ModelLayout layout_;
-  double dropout_ = 0;          // of the forward at hand
+  InputEmbedding input_;
+  TokenHead head_;
+  int64_t tokens_ = 0;          // of the forward at hand
+  double dropout_ = 0;          // likewise
   std::vector<Buffer> stream_;  // fp32 [T, d]: the input of each block, and the last block's output
   std::vector<BlockActivations> blocks_;
   BlockScratch scratch_;
+  std::vector<float> alibi_slopes_;
   NormStatistics final_statistics_;
-  Buffer final_normed_, d_final_normed_;  // a [T, d]
-  Buffer d_stream_;                       // fp32 [T, d]
-  Buffer logits_, d_logits_;              // fp32 [head_rows, V]; the second bf16, only in bf16 mode
-  Buffer positions_;                      // fp32 [T, d], learned positions only
-  std::vector<int32_t> position_ids_;
+  Buffer final_normed_;    // a [T, d], with a final norm
+  Rounded final_rounded_;  // without one
+  Buffer d_hidden_;        // a [T, d]
+  Buffer d_stream_;        // fp32 [T, d]
+  Buffer logits_;          // fp32 [head_rows, V]
 };
-
-// Rows of logits at a time for a vocabulary: a pure function of the shape.
-int64_t head_chunk_rows(int64_t vocabulary, int64_t tokens);
 
 }  // namespace strand

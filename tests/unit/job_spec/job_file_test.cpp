@@ -66,6 +66,24 @@ TEST(JobFile, ThePresetComesFirstWhereverItStands) {
   EXPECT_EQ(parsed.spec.model.config, expected);
 }
 
+// The key of the attention's biases stands for all of them, unless the others have keys of their own.
+TEST(JobFile, BiasAloneMeansEveryLinearLayer) {
+  const auto biases = [](const std::string& lines, const std::vector<std::string>& sets = {}) {
+    const ParsedJob parsed = parse(kMinimal + "[model]\n" + lines, sets);
+    EXPECT_TRUE(parsed.errors.empty()) << lines << all_of(parsed);
+    const TransformerConfig& c = parsed.spec.model.config;
+    return concat(c.bias, c.mlp_up_bias, c.mlp_down_bias);
+  };
+  EXPECT_EQ(biases(""), "000");
+  EXPECT_EQ(biases("bias = true\n"), "111");
+  EXPECT_EQ(biases("mlp_up_bias = false\nbias = true\n"), "101");
+  EXPECT_EQ(biases("mlp_down_bias = true\n"), "001");
+  EXPECT_EQ(biases("mlp_up_bias = false\n", {"model.bias=true"}), "101");
+  const std::string opt = "preset = \"opt-125m\"\n";
+  EXPECT_EQ(biases(opt), "111");
+  EXPECT_EQ(biases(opt + "bias = false\nmlp_up_bias = true\n"), "010");
+}
+
 TEST(JobFile, EveryErrorAtOnceWithItsPlace) {
   const ParsedJob parsed = parse(
       "[job]\n"
@@ -87,19 +105,20 @@ TEST(JobFile, EveryErrorAtOnceWithItsPlace) {
       all_of(parsed),
       "job.toml:2:1: job.name: may hold letters, digits, '-', '_' and '.', and not begin with '.': it names the "
       "run directory\n"
-      "job.toml:4:1: model.preset: no preset \"omni-dna-20\"; did you mean \"omni-dna-20m\"? Known: omni-dna-20m, "
-      "omni-dna-60m, omni-dna-116m, omni-dna-300m, omni-dna-700m, omni-dna-1b\n"
-      "job.toml:6:1: data.files: name at least one FASTA file: files = [\"genome.fna.gz\"]\n"
-      "job.toml:7:3: data.segement: unknown key; did you mean data.segment?\n"
-      "job.toml:9:1: train.steps: expected an integer, found string\n"
-      "job.toml:10:1: train.lanes: must be a power of two (lanes are the leaves of a binary tree), found 3\n"
-      "job.toml:11:1: train.beta1: must be in [0, 1), found 1\n"
-      "job.toml:12:1: train.schedule: expected one of constant | linear | cosine | inverse-sqrt, found \"cosin\"; "
-      "did you mean \"cosine\"?\n"
-      "job.toml:14:1: parallel.replicas: this version trains on one worker, so it must be 1, found 2\n"
-      "job.toml:15:3: task: [task] is not part of this version, which builds pretraining jobs only: remove it\n"
-      "job.toml:18:1: adapter.kind: [adapter] is not part of this version, which builds pretraining jobs only: "
-      "remove it");
+      "job.toml:4:1: model.preset: no preset \"omni-dna-20\"; did you mean \"omni-dna-20m\"? Known: " +
+          join(preset_names(), ", ") +
+          "\n"
+          "job.toml:6:1: data.files: name at least one FASTA file: files = [\"genome.fna.gz\"]\n"
+          "job.toml:7:3: data.segement: unknown key; did you mean data.segment?\n"
+          "job.toml:9:1: train.steps: expected an integer, found string\n"
+          "job.toml:10:1: train.lanes: must be a power of two (lanes are the leaves of a binary tree), found 3\n"
+          "job.toml:11:1: train.beta1: must be in [0, 1), found 1\n"
+          "job.toml:12:1: train.schedule: expected one of constant | linear | cosine | inverse-sqrt, found \"cosin\"; "
+          "did you mean \"cosine\"?\n"
+          "job.toml:14:1: parallel.replicas: this version trains on one worker, so it must be 1, found 2\n"
+          "job.toml:15:3: task: [task] is not part of this version, which builds pretraining jobs only: remove it\n"
+          "job.toml:18:1: adapter.kind: [adapter] is not part of this version, which builds pretraining jobs only: "
+          "remove it");
 }
 
 TEST(JobFile, ASyntaxErrorStandsAlone) {
@@ -130,6 +149,11 @@ TEST(JobFile, ImpossibleSizesAreRefusedWithTheMend) {
       {"[model]\nvocabulary = 100000\n", "at most 65536"},
       {"[model]\nmax_sequence = 100\n", "data.segment: rows of 250 tokens do not fit model.max_sequence = 100"},
       {"[model]\nnorm_eps = 0\n", "must be above 0"},
+      {"[model]\nembedding_dropout = 1\n", "must be in [0, 1), found 1"},
+      {"[model]\nembedding_width = -1\n", "must be at least 0, found -1"},
+      {"[model]\ntoken_types = -1\n", "must be at least 0, found -1"},
+      {"[model]\nposition_offset = 2\n", ":6:1: model.position_offset: shifts the rows of learned positions only"},
+      {"[model]\ntoken_dropout = true\nmask_id = 4096\n", "model.mask_id: is no id of the model: found 4096"},
       {"[model]\nnorm_eps = nan\n", "must be finite"},
       {"[tokenizer]\nkind = \"bpe\"\nvocabulary = 5000\n", "the tokenizer has 5000 ids, the model only 4096"},
       {"[tokenizer]\nkind = \"kmer\"\nk = 6\n", "the tokenizer has 4105 ids, the model only 4096"},
@@ -179,7 +203,7 @@ TEST(JobFile, WhatThisVersionDoesNotDoIsRefusedPlainly) {
   const char* const lines[] = {
       "[parallel]\nreplicas = 2\n",          "[parallel]\nstages = 2\n",        "[parallel]\nchunks = 2\n",
       "[parallel]\nconsistency = \"ssp\"\n", "[parallel]\ndevice = \"cuda\"\n", "[model]\ninit = \"weights/\"\n",
-      "[model]\ncausal = false\n",           "[[task]]\nname = \"H3\"\n",       "[adapter]\nrank = 8\n",
+      "[[task]]\nname = \"H3\"\n",           "[adapter]\nrank = 8\n",
   };
   for (const std::string line : lines) {
     EXPECT_NE(only_error(line).find("this version"), std::string::npos) << only_error(line);
@@ -246,7 +270,8 @@ class Dice {
 
 ModelSpec random_model(Dice& dice) {
   ModelSpec model;
-  model.preset = preset_names()[static_cast<size_t>(dice.whole(0, 5))];
+  const std::vector<std::string> presets = preset_names();
+  model.preset = presets[static_cast<size_t>(dice.whole(0, static_cast<int64_t>(presets.size()) - 1))];
   TransformerConfig& c = model.config;
   c = preset_config(model.preset).value();
   c.layers = dice.whole(1, 40);
@@ -255,17 +280,32 @@ ModelSpec random_model(Dice& dice) {
   c.mlp_hidden = dice.whole(1, 4096);
   c.vocabulary = dice.whole(5000, 65536);
   c.max_sequence = dice.whole(2, 4000);
+  c.embedding_width = dice.coin() ? 0 : dice.whole(1, 2000);
   c.norm = static_cast<NormKind>(dice.whole(0, 2));
   c.norm_eps = static_cast<float>(dice.real(1e-7, 1e-2));
-  c.positions = static_cast<PositionKind>(dice.whole(0, 2));
+  c.norm_placement = static_cast<NormPlacement>(dice.whole(0, 1));
+  c.embedding_norm = dice.coin();
+  c.final_norm = dice.coin();
+  c.positions = static_cast<PositionKind>(dice.whole(0, 3));
+  c.position_offset = c.positions == PositionKind::kLearned ? dice.whole(0, 9) : 0;
   c.rope_theta = static_cast<float>(dice.real(1, 1e6));
-  c.mlp = static_cast<MlpKind>(dice.whole(0, 2));
+  c.token_types = dice.whole(0, 3);
+  c.mlp = static_cast<MlpKind>(dice.whole(0, 3));
+  c.causal = dice.coin();
   c.attention = dice.coin();
   c.bias = dice.coin();
+  c.mlp_up_bias = dice.coin();
+  c.mlp_down_bias = dice.coin();
   c.tied = dice.coin();
+  c.head = static_cast<HeadKind>(dice.whole(0, 1));
+  c.head_bias = dice.coin();
   c.embedding_scale = static_cast<float>(dice.real(0.1, 100));
+  c.token_dropout = dice.coin();
+  c.mask_id = dice.whole(0, 4999);
   c.dropout = dice.real(0, 0.9);
-  c.init_kind = static_cast<InitKind>(dice.whole(0, 1));
+  c.dropout_in_mlp = dice.coin();
+  c.embedding_dropout = dice.real(0, 0.9);
+  c.init_kind = static_cast<InitKind>(dice.whole(0, 2));
   c.init_std = dice.real(1e-4, 1);
   return model;
 }

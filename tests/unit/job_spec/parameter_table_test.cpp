@@ -30,7 +30,6 @@ int64_t count(TransformerConfig config, NormKind norm, bool tied) {
 }
 
 TEST(Presets, SizesAndCountsAreThePublishedOnes) {
-  ASSERT_EQ(preset_names().size(), std::size(kPublished));
   for (const Published& published : kPublished) {
     const TransformerConfig config = preset_config(published.preset).value();
     EXPECT_EQ(config.layers, published.layers);
@@ -63,6 +62,59 @@ TEST(Presets, TheReleasedVariantsAreTheDefaults) {
   EXPECT_NE(wrong.error().message().find("did you mean \"omni-dna-300m\"?"), std::string::npos);
 }
 
+struct PublishedCount {
+  const char* preset;
+  int64_t parameters;
+  int64_t layers, hidden, heads, mlp_hidden, vocabulary, max_sequence;
+};
+// OPT and DNA FM: lingo-dnafm-formats.md sections B1 and C1. DNABERT-2: 4 bytes each in its pytorch_model.bin of
+// 468,354,983 bytes, masked-LM head with and pooler not. nt-v1-2.5b: 2,547,801,226 parameters of the loaded model less
+// its contact head, 32 x 20 + 1. NT v2: what remains of 55.9M, 97.9M, ... without the position table of 2050 rows that
+// the file holds and rotary positions never read, and without the contact head.
+constexpr PublishedCount kFamilies[] = {
+    {"opt-125m", 125'239'296, 12, 768, 12, 3072, 50272, 2048},
+    {"opt-350m", 331'196'416, 24, 1024, 16, 4096, 50272, 2048},
+    {"dnabert-2-117m", 117'074'176, 12, 768, 12, 3072, 4096, 512},
+    {"nt-v1-500m", 485'698'825, 24, 1280, 20, 5120, 4105, 1000},
+    {"nt-v1-2.5b", 2'547'801'226 - (32 * 20 + 1), 32, 2560, 20, 10240, 4105, 1000},
+    {"nt-v2-50m", 55'904'972 - 2050 * 512 - (12 * 16 + 1), 12, 512, 16, 2048, 4107, 2048},
+    {"nt-v2-100m", 97'889'132 - 2050 * 512 - (22 * 16 + 1), 22, 512, 16, 2048, 4107, 2048},
+    {"nt-v2-250m", 233'545'995, 24, 768, 16, 3072, 4107, 2048},
+    {"nt-v2-500m", 496'245'771, 29, 1024, 16, 4096, 4107, 2048},
+    {"dna-fm-300m", 300'264'464, 24, 1024, 16, 2688, 16, 4000},
+    {"dna-fm-7b", 7'285'036'304, 32, 4352, 32, 11584, 16, 4000},
+};
+
+TEST(Presets, FamiliesHaveThePublishedCounts) {
+  ASSERT_EQ(preset_names().size(), std::size(kPublished) + std::size(kFamilies));
+  for (const PublishedCount& published : kFamilies) {
+    const TransformerConfig c = preset_config(published.preset).value();
+    EXPECT_EQ(parameter_count(c), published.parameters) << published.preset;
+    EXPECT_EQ(c.layers, published.layers);
+    EXPECT_EQ(c.hidden, published.hidden);
+    EXPECT_EQ(c.heads, published.heads);
+    EXPECT_EQ(c.mlp_hidden, published.mlp_hidden);
+    EXPECT_EQ(c.vocabulary, published.vocabulary);
+    EXPECT_EQ(c.max_sequence, published.max_sequence);
+    EXPECT_EQ(c.norm, NormKind::kLayer);
+    for (const ParameterInfo& p : parameter_table(c)) {
+      if (p.init == InitRule::kTruncatedNormal) {
+        EXPECT_EQ(p.init_std, 0.02) << published.preset << " " << p.name;
+      }
+    }
+  }
+}
+
+// Every preset is a model that a job may ask for.
+TEST(Presets, AreValidJobs) {
+  for (const std::string& name : preset_names()) {
+    const ParsedJob parsed =
+        parse_job("[job]\nname = \"a\"\n[data]\nfiles = [\"g.fna\"]\n[model]\npreset = \"" + name + "\"", "job.toml",
+                  "/base", {});
+    EXPECT_TRUE(parsed.errors.empty()) << name << " " << parsed.errors[0].message;
+  }
+}
+
 TransformerConfig every_kind(int variant) {
   TransformerConfig config;
   config.layers = 3;
@@ -70,16 +122,29 @@ TransformerConfig every_kind(int variant) {
   config.heads = 6;
   config.mlp_hidden = 100;
   config.vocabulary = 16;
-  config.norm = static_cast<NormKind>(variant % 3);
-  config.positions = static_cast<PositionKind>(variant / 3 % 3);
-  config.mlp = static_cast<MlpKind>(variant / 9 % 3);
-  config.bias = variant / 27 % 2 == 1;
-  config.tied = variant / 54 % 2 == 1;
+  const auto next = [&variant](int kinds) {
+    const int kind = variant % kinds;
+    variant /= kinds;
+    return kind;
+  };
+  config.norm = static_cast<NormKind>(next(3));
+  config.positions = static_cast<PositionKind>(next(4));
+  config.mlp = static_cast<MlpKind>(next(4));
+  config.bias = next(2) == 1;
+  config.mlp_up_bias = next(2) == 1;
+  config.mlp_down_bias = next(2) == 1;
+  config.tied = next(2) == 1;
+  config.head = static_cast<HeadKind>(next(2));
+  config.head_bias = next(2) == 1;
+  config.embedding_norm = next(2) == 1;
+  config.final_norm = next(2) == 1;
+  config.token_types = next(2) * 2;
+  config.embedding_width = next(3) * 24;  // the second one is hidden itself
   return config;
 }
 
 TEST(ParameterTable, IsDenseOrderedAndNamedOnceForEveryKindOfModel) {
-  for (int variant = 0; variant < 108; ++variant) {
+  for (int variant = 0; variant < 48 * 8 * 8 * 8 * 3; variant += 13) {
     const TransformerConfig config = every_kind(variant);
     const auto table = parameter_table(config);
     std::set<std::string> names;
@@ -98,11 +163,23 @@ TEST(ParameterTable, IsDenseOrderedAndNamedOnceForEveryKindOfModel) {
     }
     EXPECT_EQ(parameter_count(config), next);
     EXPECT_EQ(table.front().name, "embedding.weight");
+    const bool affine = config.norm != NormKind::kLayerNoAffine, masked = config.head == HeadKind::kMaskedLm;
+    const bool projected = config.embedding_width == 24;
     EXPECT_EQ(names.contains("head.weight"), !config.tied);
+    EXPECT_EQ(names.contains("head.bias"), config.head_bias);
+    EXPECT_EQ(names.contains("head.transform.weight"), masked);
+    EXPECT_EQ(names.contains("head.transform.bias"), masked);
+    EXPECT_EQ(names.contains("head.transform_norm.weight"), masked && affine);
+    EXPECT_EQ(names.contains("embedding.project_in.weight"), projected);
+    EXPECT_EQ(names.contains("head.project_out.weight"), projected);
+    EXPECT_EQ(names.contains("token_type.weight"), config.token_types > 0);
     EXPECT_EQ(names.contains("position.weight"), config.positions == PositionKind::kLearned);
-    EXPECT_EQ(names.contains("final_norm.weight"), config.norm != NormKind::kLayerNoAffine);
-    EXPECT_EQ(names.contains("final_norm.bias"), config.norm == NormKind::kLayer);
-    EXPECT_EQ(names.contains("blocks.2.mlp.down.bias"), config.bias);
+    EXPECT_EQ(names.contains("embedding_norm.weight"), config.embedding_norm && affine);
+    EXPECT_EQ(names.contains("final_norm.weight"), config.final_norm && affine);
+    EXPECT_EQ(names.contains("final_norm.bias"), config.final_norm && config.norm == NormKind::kLayer);
+    EXPECT_EQ(names.contains("blocks.2.attention.out.bias"), config.bias);
+    EXPECT_EQ(names.contains("blocks.2.mlp.up.bias"), config.mlp_up_bias);
+    EXPECT_EQ(names.contains("blocks.2.mlp.down.bias"), config.mlp_down_bias);
   }
 }
 
@@ -117,7 +194,7 @@ const ParameterInfo& named(const std::vector<ParameterInfo>& table, const std::s
 TEST(ParameterTable, ShapesAndOrderOfABlock) {
   TransformerConfig config = every_kind(0);
   config.norm = NormKind::kLayer;
-  config.bias = true;
+  config.bias = config.mlp_up_bias = config.mlp_down_bias = true;
   std::vector<std::string> seen;
   for (const ParameterInfo& p : parameter_table(config)) {
     if (p.name.starts_with("blocks.1.")) seen.push_back(p.name.substr(9));
@@ -132,6 +209,32 @@ TEST(ParameterTable, ShapesAndOrderOfABlock) {
   EXPECT_EQ(named(table, "blocks.1.mlp.down.weight").shape, (std::vector<int64_t>{48, 100}));
   config.mlp = MlpKind::kGelu;
   EXPECT_EQ(named(parameter_table(config), "blocks.1.mlp.up.weight").shape, (std::vector<int64_t>{100, 48}));
+}
+
+TEST(ParameterTable, ShapesAndOrderAroundTheBlocks) {
+  TransformerConfig config = every_kind(0);
+  config.layers = 0;
+  config.norm = NormKind::kLayer;
+  config.embedding_width = 24;
+  config.token_types = 2;
+  config.positions = PositionKind::kLearned;
+  config.position_offset = 2;
+  config.max_sequence = 30;
+  config.embedding_norm = config.final_norm = true;
+  config.head = HeadKind::kMaskedLm;
+  config.head_bias = true;
+  std::vector<std::string> seen;
+  for (const ParameterInfo& p : parameter_table(config)) {
+    std::string line = p.name;
+    for (const int64_t extent : p.shape) line += " " + std::to_string(extent);
+    seen.push_back(line);
+  }
+  EXPECT_EQ(seen, (std::vector<std::string>{
+                      "embedding.weight 16 24", "embedding.project_in.weight 48 24", "token_type.weight 2 48",
+                      "position.weight 32 48", "embedding_norm.weight 48", "embedding_norm.bias 48",
+                      "final_norm.weight 48", "final_norm.bias 48", "head.project_out.weight 24 48",
+                      "head.transform.weight 48 48", "head.transform.bias 48", "head.transform_norm.weight 48",
+                      "head.transform_norm.bias 48", "head.weight 16 24", "head.bias 16"}));
 }
 
 TEST(ParameterTable, InitialDeviationsFollowTheRules) {
@@ -164,6 +267,12 @@ TEST(Flops, ArePlainMultiplesOfTheSizes) {
   full.causal = false;
   EXPECT_DOUBLE_EQ(flops_per_token(untied, 250), flops_per_token(config, 250)) << "tying changes no multiplication";
   EXPECT_DOUBLE_EQ(flops_per_token(full, 250) - flops_per_token(config, 250), 12.0 * 8 * 256 * 250 / 2);
+  TransformerConfig masked = config, narrow = config;
+  masked.head = HeadKind::kMaskedLm;
+  EXPECT_DOUBLE_EQ(flops_per_token(masked, 250) - flops_per_token(config, 250), 6.0 * 256 * 256);
+  narrow.embedding_width = 64;
+  EXPECT_DOUBLE_EQ(flops_per_token(config, 250) - flops_per_token(narrow, 250),
+                   6.0 * (4096 * (256 - 64) - 2 * 256 * 64));
 }
 
 TEST(Memory, GrowsWithWhatTakesMemory) {

@@ -1,0 +1,19 @@
+// The rows of one forward.
+#pragma once
+
+#include <cstdint>
+
+namespace strand {
+
+// Everything random about row i is keyed by row_numbers[i].
+struct MicroBatch {
+  int64_t rows = 0, segment = 0;
+  const int32_t* ids = nullptr;          // [rows * segment]
+  const int32_t* targets = nullptr;      // [rows * segment]; kIgnoredTarget where nothing is predicted
+  const int64_t* row_numbers = nullptr;  // [rows]
+  // [rows]: real tokens, which come first. Read by bidirectional attention and by token dropout only.
+  const int32_t* lengths = nullptr;
+  int64_t tokens() const { return rows * segment; }
+};
+
+}  // namespace strand
