@@ -50,16 +50,54 @@ struct Entry {
   bool has_bf16;
 };
 
-std::vector<Entry> entries() {
+std::vector<Entry> activation_entries() {
   const auto activation = [](Activation f, bool backward) {
     return [=](int64_t c, DType t) { return activation_case(f, backward, kRows, c, 0, t); };
   };
   const auto gated = [](const GatedOp& op, bool backward) {
     return [=](int64_t c, DType t) { return gated_case(op, backward, kRows, c, 0, t); };
   };
+  return {
+      {"swiglu", gated(kSwiGlu, false), true},
+      {"swiglu_backward", gated(kSwiGlu, true), true},
+      {"geglu", gated(kGeGlu, false), true},
+      {"geglu_backward", gated(kGeGlu, true), true},
+      {"gelu", activation(Activation::kGelu, false), true},
+      {"gelu_backward", activation(Activation::kGelu, true), true},
+      {"gelu_tanh", activation(Activation::kGeluTanh, false), true},
+      {"relu", activation(Activation::kRelu, false), true},
+      {"tanh", activation(Activation::kTanh, false), true},
+  };
+}
+
+std::vector<Entry> pooling_and_loss_entries() {
   const auto pooling = [](PoolingKind kind, bool backward) {
     return [=](int64_t c, DType t) { return pooling_case(backward, {kind, 16, 250, c, 0, t}); };
   };
+  return {
+      {"pooling_mean", pooling(PoolingKind::kMean, false), true},
+      {"pooling_mean_backward", pooling(PoolingKind::kMean, true), true},
+      {"pooling_max", pooling(PoolingKind::kMax, false), true},
+      {"pooling_max_backward", pooling(PoolingKind::kMax, true), true},
+      {"cross_entropy",
+       [](int64_t c, DType) {
+         return cross_entropy_case({kRows, c});
+       },
+       false},
+      {"bce",
+       [](int64_t c, DType) {
+         return label_loss_case(kBce, {kRows, c});
+       },
+       false},
+      {"mse",
+       [](int64_t c, DType) {
+         return label_loss_case(kMse, {kRows, c});
+       },
+       false},
+  };
+}
+
+std::vector<Entry> other_entries() {
   return {
       {"memcpy", [](int64_t c, DType) { return memcpy_case(c); }, false},
       {"residual", [](int64_t c, DType t) { return residual_case(kRows, c, 0, t); }, true},
@@ -88,19 +126,6 @@ std::vector<Entry> entries() {
          return rope_case({kRows, 250, c / 32, 32, 0, t});
        },
        true},
-      {"swiglu", gated(kSwiGlu, false), true},
-      {"swiglu_backward", gated(kSwiGlu, true), true},
-      {"geglu", gated(kGeGlu, false), true},
-      {"geglu_backward", gated(kGeGlu, true), true},
-      {"gelu", activation(Activation::kGelu, false), true},
-      {"gelu_backward", activation(Activation::kGelu, true), true},
-      {"gelu_tanh", activation(Activation::kGeluTanh, false), true},
-      {"relu", activation(Activation::kRelu, false), true},
-      {"tanh", activation(Activation::kTanh, false), true},
-      {"pooling_mean", pooling(PoolingKind::kMean, false), true},
-      {"pooling_mean_backward", pooling(PoolingKind::kMean, true), true},
-      {"pooling_max", pooling(PoolingKind::kMax, false), true},
-      {"pooling_max_backward", pooling(PoolingKind::kMax, true), true},
       {"dropout",
        [](int64_t c, DType t) {
          return dropout_case({16, 250, c, 0, t});
@@ -116,27 +141,20 @@ std::vector<Entry> entries() {
          return embedding_case(true, {kRows, 16, c});
        },
        false},
-      {"cross_entropy",
-       [](int64_t c, DType) {
-         return cross_entropy_case({kRows, c});
-       },
-       false},
-      {"bce",
-       [](int64_t c, DType) {
-         return label_loss_case(kBce, {kRows, c});
-       },
-       false},
-      {"mse",
-       [](int64_t c, DType) {
-         return label_loss_case(kMse, {kRows, c});
-       },
-       false},
       {"sum_rows", [](int64_t c, DType t) { return sum_rows_case(kRows, c, 0, t); }, true},
       {"sum_squares", [](int64_t c, DType) { return sum_squares_case(kRows * c); }, false},
       {"add", [](int64_t c, DType) { return add_case(kRows * c); }, false},
       {"cast", [](int64_t c, DType) { return cast_case(kRows * c); }, false},
       {"adamw", [](int64_t c, DType) { return adamw_case(kRows * c, 10, false); }, false},
   };
+}
+
+std::vector<Entry> entries() {
+  std::vector<Entry> all = other_entries();
+  for (const auto& more : {activation_entries(), pooling_and_loss_entries()}) {
+    all.insert(all.end(), more.begin(), more.end());
+  }
+  return all;
 }
 
 void measure(benchmark::State& state, const Entry& entry, int64_t cols, DType dtype, int threads) {
