@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include "cli/commands.h"
 #include "coordinator/daemon.h"
 #include "dataserver/daemon.h"
@@ -20,7 +22,9 @@ Status start_log(const std::string& role, const std::string& directory) {
     return {};
   }
   STRAND_TRY(make_posix_file_system()->make_directories(directory + "/logs"));
-  init_log(role, concat(directory, "/logs/", role, ".log"), LogLevel::kInfo, LogLevel::kError);
+  // Somebody who started it by hand wants to see that it listens.
+  const LogLevel terminal = isatty(STDERR_FILENO) != 0 ? LogLevel::kInfo : LogLevel::kError;
+  init_log(role, concat(directory, "/logs/", role, ".log"), LogLevel::kInfo, terminal);
   return {};
 }
 

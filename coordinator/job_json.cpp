@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "coordinator/coordinator.h"
+#include "coordinator/run_directory.h"
 #include "shared/base/text.h"
 
 namespace strand {
@@ -18,18 +19,6 @@ const char* worker_state_name(WorkerState state) {
   constexpr const char* kNames[] = {"idle", "loading", "training", "evaluating", "stopping", "failed"};
   const auto index = static_cast<size_t>(state);
   return index < std::size(kNames) ? kNames[index] : "unknown";
-}
-
-Json step_json(Step step, const StepReport& r) {
-  Json json = {{"step", step},
-               {"loss", r.loss},
-               {"gradient_norm", r.gradient_norm},
-               {"learning_rate", r.learning_rate},
-               {"tokens", r.tokens},
-               {"step_seconds", static_cast<double>(r.step_nanoseconds) * 1e-9},
-               {"data_wait_seconds", static_cast<double>(r.data_wait_nanoseconds) * 1e-9},
-               {"checkpoint_wait_seconds", static_cast<double>(r.checkpoint_wait_nanoseconds) * 1e-9}};
-  return json;
 }
 
 Json worker_json(const WorkerEntry& worker) {

@@ -179,20 +179,24 @@ Status verify_checkpoint(FileSystem& fs, const std::string& run_directory, Step 
   return {};
 }
 
+Json step_json(Step step, const StepReport& r) {
+  return {{"step", step},
+          {"loss", r.loss},
+          {"gradient_norm", r.gradient_norm},
+          {"learning_rate", r.learning_rate},
+          {"tokens", r.tokens},
+          {"step_seconds", static_cast<double>(r.step_nanoseconds) * 1e-9},
+          {"data_wait_seconds", static_cast<double>(r.data_wait_nanoseconds) * 1e-9},
+          {"checkpoint_wait_seconds", static_cast<double>(r.checkpoint_wait_nanoseconds) * 1e-9}};
+}
+
 std::string metrics_line(const RecordStep& record) {
   const StepReport& r = record.report;
-  Json json = {{"step", record.step},
-               {"generation", record.generation.value},
-               {"time", static_cast<double>(record.wall_nanoseconds) * 1e-9},
-               {"loss", r.loss},
-               {"gradient_norm", r.gradient_norm},
-               {"learning_rate", r.learning_rate},
-               {"tokens", r.tokens},
-               {"step_seconds", static_cast<double>(r.step_nanoseconds) * 1e-9},
-               {"data_wait_seconds", static_cast<double>(r.data_wait_nanoseconds) * 1e-9},
-               {"checkpoint_wait_seconds", static_cast<double>(r.checkpoint_wait_nanoseconds) * 1e-9},
-               {"total_tokens", record.totals.tokens},
-               {"productive_seconds", record.totals.productive_seconds}};
+  Json json = step_json(record.step, r);
+  json["generation"] = record.generation.value;
+  json["time"] = static_cast<double>(record.wall_nanoseconds) * 1e-9;
+  json["total_tokens"] = record.totals.tokens;
+  json["productive_seconds"] = record.totals.productive_seconds;
   if (r.evaluated) {
     json["eval_loss"] = r.eval_loss;
     json["eval_bits_per_base"] = r.eval_bits_per_base;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "coordinator/event.h"
+#include "shared/formats/json.h"
 #include "shared/fs/file_system.h"
 
 namespace strand {
@@ -29,6 +30,8 @@ struct CheckpointListing {
 };
 Result<CheckpointListing> list_checkpoints(FileSystem& fs, const std::string& run_directory);
 
+// The figures of a step, for metrics and clients alike.
+Json step_json(Step step, const StepReport& report);
 // One line of metrics.jsonl.
 std::string metrics_line(const RecordStep& record);
 

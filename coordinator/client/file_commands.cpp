@@ -41,6 +41,7 @@ class LogReader {
     out << std::flush;
     return {};
   }
+  bool found_any() const { return !offsets_.empty(); }
 
  private:
   Status copy_file(const std::string& name, std::ostream& out) {
@@ -130,6 +131,12 @@ Result<int> logs_command(const LogsOptions& options, CommandStreams streams) {
       over = over || (show.ok() && !show->at("exit_code").is_null());
     }
     STRAND_TRY(reader.copy_new(streams.out));
+    if (over && !reader.found_any()) {
+      return Error(
+          ErrorCode::kNotFound,
+          concat(directory, "/logs: no log there; `strand run` keeps its logs with the run, a daemon started by hand ",
+                 "in the logs folder of its own --dir"));
+    }
     if (over) return 0;
     std::this_thread::sleep_for(kPoll);
   }

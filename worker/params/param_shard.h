@@ -1,5 +1,5 @@
-// The parameter shard: authoritative fp32 weights, both moments, and the update. One worker with every range for now;
-// push and pull name key ranges so that many workers change only who calls.
+// The parameter shard: authoritative fp32 weights, both moments, and the update, over one worker's key ranges.
+// In one process it holds every range, and push and pull are in place.
 #pragma once
 
 #include <cstdint>
