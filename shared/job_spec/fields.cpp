@@ -142,6 +142,50 @@ class FieldList {
                       }});
   }
 
+  // How many, or their names: task.classes.
+  void classes(const std::string& key) {
+    fields.push_back({key, "integer | array of strings",
+                      [](JobSpec* spec, const TomlValue& v) -> std::string {
+                        spec->task.classes = 0;
+                        spec->task.class_names.clear();
+                        if (const auto* i = std::get_if<int64_t>(&v.value)) {
+                          spec->task.classes = *i;
+                        } else if (const auto* names = std::get_if<std::vector<std::string>>(&v.value)) {
+                          spec->task.class_names = *names;
+                        } else {
+                          return expected("how many classes, or an array of their names", v);
+                        }
+                        return "";
+                      },
+                      [](const JobSpec& spec) {
+                        const TaskSpec& t = spec.task;
+                        return t.class_names.empty() ? concat(t.classes) : list_of(t.class_names);
+                      }});
+  }
+
+  // "linear", or the widths of hidden layers: task.head.
+  void head(const std::string& key) {
+    fields.push_back({key, "linear | array of integers",
+                      [](JobSpec* spec, const TomlValue& v) -> std::string {
+                        const auto* text = std::get_if<std::string>(&v.value);
+                        const auto* none = std::get_if<std::vector<std::string>>(&v.value);
+                        const auto* widths = std::get_if<std::vector<int64_t>>(&v.value);
+                        spec->task.head.clear();
+                        if (widths != nullptr) {
+                          spec->task.head = *widths;
+                        } else if ((text == nullptr || *text != "linear") && (none == nullptr || !none->empty())) {
+                          return expected("\"linear\", or an array with the width of each hidden layer", v);
+                        }
+                        return "";
+                      },
+                      [](const JobSpec& spec) -> std::string {
+                        if (spec.task.head.empty()) return "\"linear\"";
+                        std::vector<std::string> widths;
+                        for (const int64_t width : spec.task.head) widths.push_back(concat(width));
+                        return "[" + join(widths, ", ") + "]";
+                      }});
+  }
+
   static std::string list_of(const std::vector<std::string>& list) {
     if (list.empty()) return "";
     std::vector<std::string> quoted;
@@ -248,6 +292,42 @@ void add_data(FieldList* list) {
   add_intervals(list);
 }
 
+void add_objective(FieldList* list) {
+  list->choice("objective.kind", {"auto", "next-token", "masked"}, AT(objective.kind));
+  list->number("objective.ratio", AT(objective.ratio));
+  list->number("objective.mask", AT(objective.mask));
+  list->number("objective.random", AT(objective.random));
+  list->choice("objective.random_ids", {"all", "no-specials"}, AT(objective.random_ids));
+  list->integer("objective.max_ngram", AT(objective.max_ngram));
+}
+
+void add_task(FieldList* list) {
+  list->text("task.name", AT(task.name));
+  list->choice("task.kind", {"classify", "multi-label", "regress", "classify-tokens"}, AT(task.kind));
+  list->text("task.train", AT(task.train));
+  list->text("task.dev", AT(task.dev));
+  list->text("task.test", AT(task.test));
+  list->text("task.sequence", AT(task.sequence));
+  list->text("task.label", AT(task.label));
+  list->texts("task.labels", AT(task.labels));
+  list->classes("task.classes");
+  list->number("task.dev_fraction", AT(task.dev_fraction));
+  list->integer("task.folds", AT(task.folds));
+  list->integer("task.fold", AT(task.fold));
+  list->integer("task.split_seed", AT(task.split_seed));
+  list->boolean("task.standardize", AT(task.standardize));
+  list->text("task.prefix", AT(task.prefix));
+  list->text("task.suffix", AT(task.suffix));
+  list->boolean("task.special_tokens", AT(task.special_tokens));
+  list->boolean("task.reverse_complement", AT(task.reverse_complement));
+  list->choice("task.too_long", {"cut", "refuse"}, AT(task.too_long));
+  list->choice("task.pooling", {"auto", "cls", "mean", "max", "last"}, AT(task.pooling));
+  list->head("task.head");
+  list->choice("task.head_activation", {"tanh", "gelu", "relu"}, AT(task.head_activation));
+  list->boolean("task.head_bias", AT(task.head_bias));
+  list->number("task.head_dropout", AT(task.head_dropout));
+}
+
 void add_train(FieldList* list) {
   list->integer("train.steps", AT(train.steps));
   list->integer("train.lanes", AT(train.lanes));
@@ -283,6 +363,8 @@ void add_rest(FieldList* list) {
   list->integer("checkpoint.keep", AT(checkpoint.keep));
   list->integer("evaluate.every", AT(evaluate.every));
   list->integer("evaluate.batches", AT(evaluate.batches));
+  list->text("evaluate.metric", AT(evaluate.metric));
+  list->integer("evaluate.patience", AT(evaluate.patience));
 }
 
 std::vector<Field> make_fields() {
@@ -293,6 +375,8 @@ std::vector<Field> make_fields() {
   list.integer("job.retries", AT(job.retries));
   add_model(&list);
   add_data(&list);
+  add_objective(&list);
+  add_task(&list);
   add_train(&list);
   add_rest(&list);
   return std::move(list.fields);

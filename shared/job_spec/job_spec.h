@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "shared/base/result.h"
+#include "shared/job_spec/task_spec.h"
 
 namespace strand {
 
@@ -71,7 +72,7 @@ struct TransformerConfig {
 
 struct ModelSpec {
   std::string preset = "omni-dna-20m";
-  std::string init = "random";  // "random"; a directory of weights comes with import
+  std::string init = "random";  // or a directory of weights, made absolute by parse (docs/weights_format.md)
   TransformerConfig config;     // the preset with the file's overrides applied
   bool operator==(const ModelSpec&) const = default;
 };
@@ -153,12 +154,14 @@ struct CheckpointSpec {
 struct EvaluateSpec {
   int64_t every = 200;   // steps; 0 = only at the end
   int64_t batches = 50;  // micro batches of the held-out set for the periodic evaluation; the final one takes all
+  std::string metric = "auto";  // which one chooses the best checkpoint: objective.h
+  int64_t patience = 0;         // finetuning: evaluations without a better one before the job ends; 0 = never
   bool operator==(const EvaluateSpec&) const = default;
 };
 
 struct JobSection {
   std::string name;
-  std::string kind = "pretrain";
+  std::string kind = "pretrain";  // or "finetune"
   int64_t priority = 0;  // larger first
   int64_t retries = 3;   // restarts without progress before giving up
   bool operator==(const JobSection&) const = default;
@@ -169,6 +172,8 @@ struct JobSpec {
   ModelSpec model;
   TokenizerSpec tokenizer;
   DataSpec data;
+  ObjectiveSpec objective;
+  TaskSpec task;  // of a finetuning job
   TrainSpec train;
   ParallelSpec parallel;
   CheckpointSpec checkpoint;

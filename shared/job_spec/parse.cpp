@@ -21,8 +21,10 @@ bool is_section(const std::string& name) {
 
 std::string unknown_key(const std::string& key) {
   const std::string head = key.substr(0, key.find('.'));
-  if (head == "task" || head == "adapter") {
-    return concat("[", head, "] is not part of this version, which builds pretraining jobs only: remove it");
+  if (head == "adapter") return "[adapter] is not part of this version: remove it";
+  if (head.starts_with("task[")) {
+    return "a job has one [[task]]; training on several at once needs a vocabulary expanded by their answers, which is "
+           "not part of this version: give each task a job of its own";
   }
   std::vector<std::string> names, sections;
   for (const Field& field : job_fields()) {
@@ -79,6 +81,7 @@ class JobParser {
       }
     }
     make_absolute(base_directory);
+    take_task_segment();
     validate_job(parsed.spec,
                  [&](const std::string& key, const std::string& message) { report(key, message, nullptr); });
     sort();
@@ -133,6 +136,12 @@ class JobParser {
     return found;
   }
 
+  // A task's rows are as long as its sequences need, up to what the model takes; only pretraining cuts a genome.
+  void take_task_segment() {
+    if (parsed.spec.job.kind != "finetune" || last_entry("data.segment") != nullptr) return;
+    parsed.spec.data.segment = std::clamp<int64_t>(parsed.spec.model.config.max_sequence, 2, 65535);
+  }
+
   // The entry that decided `key`, or one below it ("data.holdout" stands where its first key does).
   const TomlEntry* last_entry(const std::string& key) const {
     const TomlEntry* found = nullptr;
@@ -145,8 +154,12 @@ class JobParser {
   void make_absolute(const std::string& base) {
     for (auto& file : parsed.spec.data.files) file = absolute_from(base, file);
     for (auto& file : parsed.spec.data.holdout.files) file = absolute_from(base, file);
-    std::string& tokenizer = parsed.spec.tokenizer.file;
-    if (!tokenizer.empty()) tokenizer = absolute_from(base, tokenizer);
+    std::string& init = parsed.spec.model.init;
+    if (init != "random" && !init.empty()) init = absolute_from(base, init);
+    TaskSpec& task = parsed.spec.task;
+    for (std::string* file : {&parsed.spec.tokenizer.file, &task.train, &task.dev, &task.test}) {
+      if (!file->empty()) *file = absolute_from(base, *file);
+    }
   }
 
   std::vector<TomlEntry> entries_;  // of the file, then of --set: the later one wins
@@ -164,10 +177,17 @@ void check_files_exist(FileSystem& fs, const std::string& base, JobParser* parse
     }
   };
   const JobSpec& spec = parser->parsed.spec;
+  if (spec.model.init != "random") check("model.init", {spec.model.init});
   check("data.files", spec.data.files);
   check("data.holdout.files", spec.data.holdout.files);
-  if (spec.tokenizer.kind == TokenizerKind::kFile && !spec.tokenizer.file.empty()) {
-    check("tokenizer.file", {spec.tokenizer.file});
+  const std::pair<const char*, const std::string*> tables[] = {
+      {"task.train", &spec.task.train}, {"task.dev", &spec.task.dev}, {"task.test", &spec.task.test}};
+  for (const auto& [key, table] : tables) {
+    if (!table->empty()) check(key, {*table});
+  }
+  const std::string& tokenizer = spec.tokenizer.file;  // a file, or the folder of a model's tokenizer files
+  if (spec.tokenizer.kind == TokenizerKind::kFile && !tokenizer.empty() && !fs.list_directory(tokenizer).ok()) {
+    check("tokenizer.file", {tokenizer});
   }
   parser->sort();
 }
@@ -207,11 +227,12 @@ std::string effective_job_toml(const JobSpec& spec) {
   std::string out, section;
   for (const Field& field : job_fields()) {
     const std::string value = field.get(spec);
-    if (value.empty()) continue;
     const size_t dot = field.key.rfind('.');
+    const bool task = field.key.starts_with("task.");
+    if (value.empty() || (task && spec.job.kind != "finetune")) continue;
     if (field.key.substr(0, dot) != section) {
       section = field.key.substr(0, dot);
-      out += concat(out.empty() ? "" : "\n", "[", section, "]\n");
+      out += concat(out.empty() ? "" : "\n", task ? "[[" : "[", section, task ? "]]\n" : "]\n");
     }
     out += concat(field.key.substr(dot + 1), " = ", value, "\n");
   }

@@ -34,28 +34,45 @@ TomlValue convert(const toml::node& node) {
     out.value = s->get();
   } else if (const auto* array = node.as_array()) {
     std::vector<std::string> strings;
+    std::vector<int64_t> integers;
     for (const auto& element : *array) {
       if (const auto* text = element.as_string()) strings.push_back(text->get());
+      if (const auto* integer = element.as_integer()) integers.push_back(integer->get());
     }
-    const bool all_strings = strings.size() == array->size();
-    out.type = all_strings ? "array of strings" : node.is_array_of_tables() ? "array of tables" : "array";
-    if (all_strings) out.value = std::move(strings);
+    out.type = "array";
+    if (strings.size() == array->size()) {
+      out.type = "array of strings";
+      out.value = std::move(strings);
+    } else if (integers.size() == array->size()) {
+      out.type = "array of integers";
+      out.value = std::move(integers);
+    }
   }
   return out;
+}
+
+void add_entry(const std::string& name, const toml::node& node, const toml::source_position& place,
+               std::vector<TomlEntry>* entries) {
+  entries->push_back({name, convert(node), static_cast<int>(place.line), static_cast<int>(place.column), ""});
 }
 
 void flatten(const toml::table& table, const std::string& prefix, std::vector<TomlEntry>* entries) {
   for (const auto& [key, node] : table) {
     const std::string name = prefix + std::string(key.str());
     const auto* inner = node.as_table();
+    if (const auto* array = node.as_array(); array != nullptr && node.is_array_of_tables()) {
+      inner = array->get(0)->as_table();
+      for (size_t i = 1; i < array->size(); ++i) {
+        add_entry(concat(name, "[", i, "]"), *array->get(i), array->get(i)->source().begin, entries);
+      }
+    }
     if (inner != nullptr && !inner->empty()) {
       flatten(*inner, name + ".", entries);
       continue;
     }
     // A key that only a [table] header defines has no place of its own.
-    const auto& place = key.source().begin.line != 0 ? key.source() : node.source();
-    entries->push_back(
-        {name, convert(node), static_cast<int>(place.begin.line), static_cast<int>(place.begin.column), ""});
+    add_entry(name, inner != nullptr ? *inner : node,
+              key.source().begin.line != 0 ? key.source().begin : node.source().begin, entries);
   }
 }
 

@@ -2,27 +2,10 @@
 
 #include <set>
 
-#include "shared/base/text.h"
+#include "shared/job_spec/checks.h"
 
 namespace strand {
 namespace {
-
-using Report = std::function<void(const std::string&, const std::string&)>;
-
-void at_least(const Report& report, const std::string& key, int64_t value, int64_t least) {
-  if (value < least) report(key, concat("must be at least ", least, ", found ", value));
-}
-
-// Beyond this nothing can be built, and sizes in bytes would not fit a number.
-void at_most(const Report& report, const std::string& key, int64_t value, int64_t most) {
-  if (value > most) report(key, concat("must be at most ", most, ", found ", value));
-}
-
-void within(const Report& report, const std::string& key, double value, double low, double high_excluded) {
-  if (value < low || value >= high_excluded) {
-    report(key, concat("must be in [", low, ", ", high_excluded, "), found ", value));
-  }
-}
 
 void validate_model(const JobSpec& spec, const Report& report) {
   const TransformerConfig& c = spec.model.config;
@@ -63,14 +46,14 @@ void validate_model(const JobSpec& spec, const Report& report) {
   if (!(c.init_std > 0)) report("model.init_std", "must be above 0");
   within(report, "model.dropout", c.dropout, 0, 1);
   within(report, "model.embedding_dropout", c.embedding_dropout, 0, 1);
-  if (spec.model.init != "random") {
-    report("model.init", "this version starts from random weights only; leave it out or set \"random\"");
-  }
+  if (spec.model.init.empty()) report("model.init", "expected \"random\" or a directory of weights");
 }
 
 void validate_data(const JobSpec& spec, const Report& report) {
   const DataSpec& d = spec.data;
-  if (d.files.empty()) report("data.files", "name at least one FASTA file: files = [\"genome.fna.gz\"]");
+  if (d.files.empty() && spec.job.kind == "pretrain") {
+    report("data.files", "name at least one FASTA file: files = [\"genome.fna.gz\"]");
+  }
   at_least(report, "data.segment", d.segment, 2);
   at_most(report, "data.segment", d.segment, 65535);
   at_least(report, "data.segment_bases", d.segment_bases, 0);
@@ -146,8 +129,8 @@ void validate_rest(const JobSpec& spec, const Report& report) {
     report("job.name",
            "may hold letters, digits, '-', '_' and '.', and not begin with '.': it names the run directory");
   }
-  if (spec.job.kind != "pretrain") {
-    report("job.kind", concat("this version builds kind = \"pretrain\" only, found \"", spec.job.kind, "\""));
+  if (spec.job.kind != "pretrain" && spec.job.kind != "finetune") {
+    report("job.kind", concat("expected \"pretrain\" or \"finetune\", found \"", spec.job.kind, "\""));
   }
   at_least(report, "job.retries", spec.job.retries, 0);
   at_most(report, "job.retries", spec.job.retries, 1'000'000);
@@ -191,6 +174,8 @@ void validate_job(const JobSpec& spec, const Report& report) {
   validate_model(spec, report);
   validate_data(spec, report);
   validate_train(spec, report);
+  validate_objective(spec, report);
+  validate_task(spec, report);
 }
 
 }  // namespace strand

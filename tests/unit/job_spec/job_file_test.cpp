@@ -116,9 +116,8 @@ TEST(JobFile, EveryErrorAtOnceWithItsPlace) {
           "job.toml:12:1: train.schedule: expected one of constant | linear | cosine | inverse-sqrt, found \"cosin\"; "
           "did you mean \"cosine\"?\n"
           "job.toml:14:1: parallel.replicas: this version trains on one worker, so it must be 1, found 2\n"
-          "job.toml:15:3: task: [task] is not part of this version, which builds pretraining jobs only: remove it\n"
-          "job.toml:18:1: adapter.kind: [adapter] is not part of this version, which builds pretraining jobs only: "
-          "remove it");
+          "job.toml:16:1: task: [[task]] is what a finetuning job learns: set job.kind = \"finetune\", or remove it\n"
+          "job.toml:18:1: adapter.kind: [adapter] is not part of this version: remove it");
 }
 
 TEST(JobFile, ASyntaxErrorStandsAlone) {
@@ -181,7 +180,7 @@ TEST(JobFile, ImpossibleSizesAreRefusedWithTheMend) {
       {"[train]\nseed = -1\n", "must not be negative"},
       {"[train]\nsteps = 1.5\n", "expected an integer, found number"},
       {"[train]\nsteps = 1979-05-27\n", "expected an integer, found date or time"},
-      {"[train]\nsteps = [1]\n", "expected an integer, found array"},
+      {"[train]\nsteps = [1]\n", "expected an integer, found array of integers"},
       {"[train]\nsteps = {}\n", "expected an integer, found table"},
       {"[train]\nprecision = \"fp16\"\n", "expected one of auto | fp32 | bf16, found \"fp16\""},
       {"[train]\ndeterministic = 1\n", "expected true or false, found integer"},
@@ -201,17 +200,18 @@ TEST(JobFile, ImpossibleSizesAreRefusedWithTheMend) {
 
 TEST(JobFile, WhatThisVersionDoesNotDoIsRefusedPlainly) {
   const char* const lines[] = {
-      "[parallel]\nreplicas = 2\n",          "[parallel]\nstages = 2\n",        "[parallel]\nchunks = 2\n",
-      "[parallel]\nconsistency = \"ssp\"\n", "[parallel]\ndevice = \"cuda\"\n", "[model]\ninit = \"weights/\"\n",
-      "[[task]]\nname = \"H3\"\n",           "[adapter]\nrank = 8\n",
+      "[parallel]\nreplicas = 2\n",      "[parallel]\nstages = 2\n",
+      "[parallel]\nchunks = 2\n",        "[parallel]\nconsistency = \"ssp\"\n",
+      "[parallel]\ndevice = \"cuda\"\n", "[model]\ninit = \"weights/\"\n",
+      "[adapter]\nrank = 8\n",
   };
   for (const std::string line : lines) {
     EXPECT_NE(only_error(line).find("this version"), std::string::npos) << only_error(line);
   }
   EXPECT_NE(only_error("[parallel]\nschedule = \"zb-h1\"\n").find("expected \"1f1b\" or \"gpipe\""), std::string::npos);
   EXPECT_TRUE(parse(kMinimal + "[parallel]\nschedule = \"gpipe\"\n").errors.empty());
-  const ParsedJob kind = parse("[job]\nname = \"a\"\nkind = \"finetune\"\n[data]\nfiles = [\"g\"]\n");
-  EXPECT_EQ(all_of(kind), "job.toml:3:1: job.kind: this version builds kind = \"pretrain\" only, found \"finetune\"");
+  const ParsedJob kind = parse("[job]\nname = \"a\"\nkind = \"tune\"\n[data]\nfiles = [\"g\"]\n");
+  EXPECT_EQ(all_of(kind), "job.toml:3:1: job.kind: expected \"pretrain\" or \"finetune\", found \"tune\"");
 }
 
 TEST(JobFile, UnknownKeysNameTheNearest) {
