@@ -180,30 +180,47 @@ class DataDaemon {
     log_info("dataset_ready", {{"fingerprint", summary.fingerprint.hex()},
                                {"segments", summary.segments},
                                {"eval_rows", summary.eval_rows},
+                               {"test_rows", summary.test_rows},
                                {"vocabulary", summary.vocabulary}});
+    for (size_t set = 0; set < summary.cut_rows.size(); ++set) {
+      if (summary.cut_rows[set] == 0) continue;
+      log_warning("rows_cut", {{"set", row_set_name(static_cast<RowSet>(set))},
+                               {"rows", summary.cut_rows[set]},
+                               {"tokens", summary.cut_tokens[set]},
+                               {"row_length", summary.segment},
+                               {"longest", summary.longest_row},
+                               {"mend", "lengthen data.segment, as far as model.max_sequence allows"}});
+    }
     perform(core_.on_built(key, summary, clock_.now()));
   }
 
   void serve(const ServeRows& serve) {
     const Time begin = clock_.now();
     const FetchRows& fetch = serve.fetch;
-    auto rows = datasets_.at(serve.key)->rows(fetch.seed, fetch.held_out, fetch.first_row, fetch.rows);
+    auto rows = datasets_.at(serve.key)->rows(fetch.seed, fetch.set, fetch.first_row, fetch.rows);
     if (!rows.ok()) {
       const auto code = static_cast<uint8_t>(rows.error().code());
       return reply({serve.to, DataRefused{code, rows.error().message()}});
     }
     const auto block = std::make_shared<const RowBlock>(std::move(rows).value());
-    const size_t token_bytes = block->tokens.size() * sizeof(uint16_t);
-    const size_t length_bytes = block->lengths.size() * sizeof(uint16_t);
     Rows answer;
     answer.first_row = fetch.first_row;
     answer.rows = fetch.rows;
     answer.segment = static_cast<uint32_t>(block->tokens.size() / block->lengths.size());
-    answer.checksum = hash64(block->tokens.data(), token_bytes) ^ hash64(block->lengths.data(), length_bytes);
+    answer.targets = !block->targets.empty();
+    answer.labels_per_row = static_cast<uint32_t>(block->labels.size() / block->lengths.size());
+    std::vector<Frame> bulk;
+    const auto add = [&](const auto& values) {
+      bulk.push_back(Frame::view_of(values.data(), values.size() * sizeof(values[0]), block));
+      answer.checksum ^= hash64(bulk.back().data(), bulk.back().size());
+    };
+    add(block->tokens);
+    add(block->lengths);
+    if (answer.targets) add(block->targets);
+    if (answer.labels_per_row > 0) add(block->labels);
     counters_.rows.add(fetch.rows);
     counters_.cut_tokens.add(block->cut_tokens);
-    reply({serve.to, answer}, {Frame::view_of(block->tokens.data(), token_bytes, block),
-                               Frame::view_of(block->lengths.data(), length_bytes, block)});
+    reply({serve.to, answer}, std::move(bulk));
     counters_.serving.record((clock_.now() - begin).count());
   }
 

@@ -60,12 +60,38 @@ std::string genome_text(const CorpusInfo& info) {
   return text;
 }
 
+void describe_split(const Split& split, const DatasetSummary& summary, Json* json, std::string* text) {
+  *text += concat("  training            ", with_thousands(split.training_bases), " bases, ", summary.segments,
+                  " segments\n  held out            ", with_thousands(split.held_out_bases), " bases, ",
+                  summary.eval_rows, " rows\n");
+  (*json)["training_bases"] = split.training_bases;
+  (*json)["held_out_bases"] = split.held_out_bases;
+}
+
+void describe_task(const DatasetSummary& summary, Json* json, std::string* text) {
+  *text += concat("  rows                train ", summary.segments, ", dev ", summary.eval_rows, ", test ",
+                  summary.test_rows, "\n  longest row         ", summary.longest_row, " tokens; served with ",
+                  summary.segment, "\n  outputs             ", join(summary.output_names, ", "), "\n");
+  for (size_t set = 0; set < kRowSets; ++set) {
+    if (summary.cut_rows[set] == 0) continue;
+    *text += concat("  cut (", row_set_name(static_cast<RowSet>(set)), ")  ", summary.cut_rows[set], " rows by ",
+                    summary.cut_tokens[set], " tokens: lengthen data.segment\n");
+  }
+  (*json)["test_rows"] = summary.test_rows;
+  (*json)["outputs"] = summary.output_names;
+  (*json)["longest_row"] = summary.longest_row;
+  (*json)["row_length"] = summary.segment;
+  (*json)["cut_rows"] = summary.cut_rows;
+  (*json)["cut_tokens"] = summary.cut_tokens;
+  (*json)["label_mean"] = summary.label_mean;
+  (*json)["label_deviation"] = summary.label_deviation;
+}
+
 // The split and first rows of a job's dataset.
 Status inspect_job(const DataHome& home, const DataInspectOptions& options, Json* json, std::string* text) {
   STRAND_ASSIGN(const JobSpec job, load_job(options.job, {}));
   STRAND_ASSIGN(const auto dataset, Dataset::open(home, dataset_spec(job), [](double) { return true; }));
   const DatasetSummary& summary = dataset->summary();
-  const Split& split = dataset->split();
   Json fields = Json::object();
   *text += concat("dataset of ", options.job, "\n");
   for (const FingerprintField& field : summary.fields) {
@@ -73,26 +99,31 @@ Status inspect_job(const DataHome& home, const DataInspectOptions& options, Json
     *text +=
         concat("  ", field.name, std::string(20 - std::min<size_t>(19, field.name.size()), ' '), field.value, "\n");
   }
-  *text += concat("  training            ", with_thousands(split.training_bases), " bases, ", summary.segments,
-                  " segments\n  held out            ", with_thousands(split.held_out_bases), " bases, ",
-                  summary.eval_rows, " rows\n");
   (*json)["dataset"] = {{"fingerprint", summary.fingerprint.hex()},
                         {"fields", std::move(fields)},
-                        {"training_bases", split.training_bases},
-                        {"held_out_bases", split.held_out_bases},
                         {"segments", summary.segments},
                         {"eval_rows", summary.eval_rows},
                         {"eval_bases", summary.eval_bases}};
+  if (const Split* split = dataset->split(); split != nullptr) {
+    describe_split(*split, summary, &(*json)["dataset"], text);
+  } else {
+    describe_task(summary, &(*json)["dataset"], text);
+  }
   Json rows = Json::array();
   if (options.examples > 0) {
     const auto count = static_cast<uint32_t>(std::min<int64_t>(options.examples, 1000));
-    STRAND_ASSIGN(const RowBlock block, dataset->rows(job.train.seed, false, 0, count));
+    STRAND_ASSIGN(const RowBlock block, dataset->rows(job.train.seed, RowSet::kTraining, 0, count));
     for (uint32_t i = 0; i < count; ++i) {
       const auto begin = block.tokens.begin() + static_cast<ptrdiff_t>(i * static_cast<size_t>(summary.segment));
       const std::vector<int32_t> ids(begin, begin + block.lengths[i]);
       const std::string decoded = dataset->tokenizer().decode(ids);
       rows.push_back({{"row", i}, {"tokens", ids}, {"text", decoded}});
       *text += concat("  row ", i, "  ", ids.size(), " tokens  ", decoded, "\n");
+      const auto labels = block.labels.begin() + static_cast<ptrdiff_t>(size_t{i} * summary.labels_per_row);
+      const std::vector<float> numbers(labels, labels + summary.labels_per_row);
+      if (numbers.empty()) continue;
+      rows.back()["labels"] = numbers;
+      *text += concat("    labels ", dump_json(rows.back()["labels"]), "\n");
     }
   }
   (*json)["examples"] = std::move(rows);

@@ -1,16 +1,14 @@
-// One dataset: a genome, its split, a tokenizer and a way of cutting rows, opened from the store and ready to serve.
+// One dataset, opened from the store and ready to serve: rows of a genome for pretraining, or of a labelled task.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "dataserver/corpus/corpus_reader.h"
 #include "dataserver/corpus/corpus_store.h"
 #include "dataserver/corpus/split.h"
-#include "dataserver/examples/rows.h"
 #include "dataserver/tokenizer/tokenizer.h"
 #include "shared/base/result.h"
 #include "shared/fs/file_system.h"
@@ -22,8 +20,8 @@ namespace strand {
 // Changes whenever the same fields would give other rows.
 constexpr int64_t kBatchFormatVersion = 1;
 
-// The folder <run directory>/store: rocks/ (corpus_store.h) and tokenizer.json, a copy of the tokenizer in use for
-// other tools (the store's own copy is what counts).
+// The folder <run directory>/store: rocks/ (corpus_store.h, table_store.h) and tokenizer.json, a copy of the tokenizer
+// in use for other tools (the store's own copy is what counts).
 struct DataHome {
   std::string directory;
   std::shared_ptr<Store> store;
@@ -37,8 +35,10 @@ Result<DataHome> open_data_home(FileSystem* fs, const std::string& directory, bo
 struct DatasetSpec {
   DataSpec data;
   TokenizerSpec tokenizer;
-  int64_t model_vocabulary = 0;  // 0: unchecked
-  int64_t rows_per_step = 0;     // 0: unchecked
+  int64_t model_vocabulary = 0;         // 0: unchecked
+  int64_t rows_per_step = 0;            // 0: unchecked. A task without training rows is fine then
+  std::optional<ObjectiveSpec> masked;  // the objective, when it is masked
+  std::optional<TaskSpec> task;         // the rows are of this task's tables, not of a genome
   // The same text for the same specification.
   std::string key() const;
 };
@@ -46,15 +46,26 @@ DatasetSpec dataset_spec(const JobSpec& job);
 
 // What a client is told.
 struct DatasetSummary {
-  Digest128 fingerprint;                 // of the fields
-  std::vector<FingerprintField> fields;  // bases, holdout, tokenizer, segment, segment_bases, stride,
-                                         // reverse_complement, format
+  Digest128 fingerprint;  // of the fields
+  // Of a genome: bases, holdout, tokenizer, segment, segment_bases, stride, reverse_complement, format; when masked
+  // also objective, mask_ratio, mask_share, random_share, random_ids, max_ngram, frame. Of a task: task_dataset.h.
+  std::vector<FingerprintField> fields;
   uint64_t segments = 0;
   uint64_t eval_rows = 0;
   int64_t eval_bases = 0;
-  int64_t segment = 0;
+  int64_t segment = 0;  // tokens in a row as served
   int32_t vocabulary = 0;
   std::vector<uint8_t> token_bases;
+  bool targets = false;  // rows come with a frame of targets
+  // As in DatasetStatus.
+  uint64_t test_rows = 0;
+  uint32_t labels_per_row = 0;
+  std::vector<std::string> output_names;
+  std::vector<double> label_mean, label_deviation;
+  uint64_t longest_row = 0;
+  std::vector<uint64_t> cut_rows, cut_tokens;
+
+  uint64_t rows_of(RowSet set) const;  // of a pass: training
 };
 
 // "dataset field 'stride' differs: ...", naming the first field that differs with both values; empty when none does.
@@ -63,49 +74,45 @@ std::string first_difference(const std::vector<FingerprintField>& expected, cons
 struct RowBlock {
   std::vector<uint16_t> tokens;   // [rows, segment], padded with 0
   std::vector<uint16_t> lengths;  // [rows]
-  uint64_t cut_tokens = 0;        // beyond `segment`, dropped
+  std::vector<uint16_t> targets;  // [rows, segment], kNoTarget where nothing is asked; empty without a frame of targets
+  std::vector<float> labels;      // [rows, labels_per_row]; NaN where missing
+  uint64_t cut_tokens = 0;        // beyond the row, dropped
 };
 
 class Dataset {
  public:
-  // Builds what the store lacks: bases, trained tokenizer (on training bases only, kept in the store), window length.
-  // kBadInput, naming file or key and the mend: what build_corpus and split_corpus refuse; a tokenizer without an id
-  // for A, C, G or T, or with more ids than the model; a step of more rows than there are segments; nothing to train
-  // on or, with a holdout, nothing to predict. `progress` in [0, 1]; false stops (kStopped).
+  // Builds what the store lacks. kBadInput, naming file or key and the mend: what cannot be read, split or tokenised; a
+  // tokenizer with more ids than the model; a step of more rows than there are in a pass; nothing to train on or, with
+  // a holdout, nothing to predict. `progress` in [0, 1]; false stops (kStopped).
   static Result<std::shared_ptr<const Dataset>> open(const DataHome& home, const DatasetSpec& spec,
                                                      const Progress& progress);
+  virtual ~Dataset() = default;
 
   const DatasetSummary& summary() const { return summary_; }
-  const Split& split() const { return split_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
-  CorpusReader& reader() const { return *reader_; }
+  // Which bases train and which are held out; null for a task.
+  virtual const Split* split() const { return nullptr; }
 
-  // Rows [first_row, first_row + rows) of the run with this seed, or of the held-out order. Thread-safe, pure.
-  // kBadInput for held-out rows that do not exist and for more than kMostRows rows.
-  Result<RowBlock> rows(uint64_t seed, bool held_out, uint64_t first_row, uint32_t rows) const;
+  // Rows [first_row, first_row + rows) of the run with this seed, or of a fixed set. Thread-safe, pure.
+  // kBadInput for rows of a fixed set that do not exist and for more than kMostRows rows.
+  Result<RowBlock> rows(uint64_t seed, RowSet set, uint64_t first_row, uint32_t rows) const;
   static constexpr uint32_t kMostRows = 65536;
   static constexpr size_t kMostBytes = size_t{64} << 20;
 
-  // Bits per held-out base of Markov models of orders 0..12, computed once and kept in the store. Empty when nothing is
-  // held out or more than kMostMarkovBases bases train. Slow (seconds for a bacterium): for a background thread.
-  Result<std::vector<double>> markov_bits() const;
+  // Bits per held-out base of Markov models of orders 0..12, computed once and kept in the store. Empty for a task and
+  // a masked objective, when nothing is held out or more than kMostMarkovBases bases train. Slow (seconds for a
+  // bacterium): for a background thread.
+  virtual Result<std::vector<double>> markov_bits() const { return std::vector<double>(); }
   static constexpr int64_t kMostMarkovBases = int64_t{1} << 30;
 
- private:
-  Dataset() = default;
-  Status cut_rows(const DatasetSpec& spec);
-  Status describe(const DatasetSpec& spec);
-  Status check(const DatasetSpec& spec) const;
+ protected:
+  // The rows, which exist, into `block`, which has its sizes and no targets yet (kNoTarget).
+  virtual Status fill(uint64_t seed, RowSet set, uint64_t first_row, RowBlock* block) const = 0;
+  // Fingerprint of summary_.fields, and what follows from the tokenizer.
+  Status finish_summary();
 
-  DataHome home_;
-  std::unique_ptr<CorpusReader> reader_;
-  Split split_;
-  std::string split_text_;  // the fingerprint's "holdout"
-  std::unique_ptr<Tokenizer> tokenizer_;
-  int64_t segment_bases_ = 0, stride_ = 0;
-  std::unique_ptr<TrainingRows> training_;
-  std::unique_ptr<HeldOutRows> held_out_;
   DatasetSummary summary_;
+  std::unique_ptr<Tokenizer> tokenizer_;
 };
 
 }  // namespace strand

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dataserver/corpus/alphabet.h"
+#include "dataserver/tokenizer/open_tokenizer.h"
 #include "shared/base/text.h"
 
 namespace strand {
@@ -35,19 +36,32 @@ Result<std::unique_ptr<Tokenizer>> trained_bpe(const DataHome& home, int64_t voc
   return tokenizer;
 }
 
-Result<std::unique_ptr<Tokenizer>> make_tokenizer(const DataHome& home, const TokenizerSpec& spec, CorpusReader* reader,
-                                                  const Split& split, const std::string& split_text) {
-  switch (spec.kind) {
-    case TokenizerKind::kNucleotide: return make_nucleotide_tokenizer();
-    case TokenizerKind::kKmer: return make_kmer_tokenizer(static_cast<int>(spec.k));
-    case TokenizerKind::kBpe: return trained_bpe(home, spec.vocabulary, reader, split, split_text);
-    case TokenizerKind::kFile: break;
-  }
-  STRAND_ASSIGN(const std::string text, home.fs->read_file(spec.file));
-  return parse_tokenizer_json(text, spec.file);
+// The copy for other tools.
+Status write_copy(const DataHome& home, const Tokenizer& tokenizer) {
+  if (home.read_only) return {};
+  const std::string path = home.directory + "/tokenizer.json";
+  const std::string json = tokenizer.to_json();
+  const auto current = home.fs->exists(path) ? home.fs->read_file(path) : Result<std::string>(std::string());
+  if (current.ok() && *current == json) return {};
+  return write_file_atomically(*home.fs, path, json);
 }
 
 }  // namespace
+
+Result<std::unique_ptr<Tokenizer>> ready_tokenizer(const DataHome& home, const TokenizerSpec& spec) {
+  std::unique_ptr<Tokenizer> tokenizer;
+  switch (spec.kind) {
+    case TokenizerKind::kNucleotide: tokenizer = make_nucleotide_tokenizer(); break;
+    case TokenizerKind::kKmer: tokenizer = make_kmer_tokenizer(static_cast<int>(spec.k)); break;
+    case TokenizerKind::kBpe:
+      return bad_input("tokenizer.kind = \"bpe\" is trained on a genome, and here is none; use kind = \"file\"");
+    case TokenizerKind::kFile: {
+      STRAND_ASSIGN(tokenizer, open_tokenizer(*home.fs, spec.file));
+    }
+  }
+  STRAND_TRY(write_copy(home, *tokenizer));
+  return tokenizer;
+}
 
 Result<std::vector<std::string>> sample_training(CorpusReader* reader, const std::vector<BaseRun>& training,
                                                  int64_t most_bases) {
@@ -76,12 +90,9 @@ Result<std::vector<std::string>> sample_training(CorpusReader* reader, const std
 
 Result<std::unique_ptr<Tokenizer>> open_tokenizer(const DataHome& home, const TokenizerSpec& spec, CorpusReader* reader,
                                                   const Split& split, const std::string& split_text) {
-  STRAND_ASSIGN(auto tokenizer, make_tokenizer(home, spec, reader, split, split_text));
-  if (home.read_only) return tokenizer;
-  const std::string path = home.directory + "/tokenizer.json";
-  const std::string json = tokenizer->to_json();
-  const auto current = home.fs->exists(path) ? home.fs->read_file(path) : Result<std::string>(std::string());
-  if (!current.ok() || *current != json) STRAND_TRY(write_file_atomically(*home.fs, path, json));
+  if (spec.kind != TokenizerKind::kBpe) return ready_tokenizer(home, spec);
+  STRAND_ASSIGN(auto tokenizer, trained_bpe(home, spec.vocabulary, reader, split, split_text));
+  STRAND_TRY(write_copy(home, *tokenizer));
   return tokenizer;
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "dataserver/corpus/corpus_reader.h"
 #include "dataserver/dataset.h"
 
 namespace strand {
@@ -19,6 +20,10 @@ Result<std::vector<std::string>> sample_training(CorpusReader* reader, const std
 // split and the size, so that a restart finds the same bytes. Writes <home>/tokenizer.json when it differs.
 Result<std::unique_ptr<Tokenizer>> open_tokenizer(const DataHome& home, const TokenizerSpec& spec, CorpusReader* reader,
                                                   const Split& split, const std::string& split_text);
+
+// The tokenizer of `spec` where nothing has to be trained: any kind but kBpe, which is kBadInput. Writes
+// <home>/tokenizer.json as above.
+Result<std::unique_ptr<Tokenizer>> ready_tokenizer(const DataHome& home, const TokenizerSpec& spec);
 
 // kBadInput when A, C, G or T has no id of its own, an id exceeds 16 bits, or the model (unless 0) has fewer ids.
 Status check_tokenizer(const Tokenizer& tokenizer, int64_t model_vocabulary);

@@ -60,6 +60,15 @@ Body DataStreamServer::status_of(const Entry& entry, const std::vector<Fingerpri
   status.eval_bases = summary.eval_bases;
   status.vocabulary = summary.vocabulary;
   status.token_bases = summary.token_bases;
+  status.segment = static_cast<uint32_t>(summary.segment);
+  status.test_rows = summary.test_rows;
+  status.labels_per_row = summary.labels_per_row;
+  status.output_names = summary.output_names;
+  status.label_mean = summary.label_mean;
+  status.label_deviation = summary.label_deviation;
+  status.longest_row = summary.longest_row;
+  status.cut_rows = summary.cut_rows;
+  status.cut_tokens = summary.cut_tokens;
   status.markov_ready = entry.markov_ready;
   status.markov_bits = entry.markov_bits;
   return status;

@@ -1,10 +1,30 @@
 #include "shared/base/clock.h"
+#include "shared/wire/messages.h"
 #include "worker/trainer_impl.h"
 
 namespace strand {
+// The targets of the row's real tokens; all others stay kIgnoredTarget.
+Status PreparedBatch::set_targets(const Batch& batch, int64_t row, int64_t length, int64_t target_ids) {
+  const int64_t first = row * segment_;
+  if (batch.targets == nullptr) {
+    if (batch.labels != nullptr) return {};
+    for (int64_t i = 1; i < length; ++i) targets_[static_cast<size_t>(first + i - 1)] = batch.tokens[first + i];
+    return {};
+  }
+  for (int64_t i = 0; i < length; ++i) {
+    const uint16_t target = batch.targets[first + i];
+    if (target == kNoTarget) continue;
+    if (target >= target_ids) {
+      return bad_input(concat("row ", batch.first_row + static_cast<uint64_t>(row), ": target ", target,
+                              " at position ", i, ", but there are only ", target_ids));
+    }
+    targets_[static_cast<size_t>(first + i)] = target;
+  }
+  return {};
+}
 
 Status PreparedBatch::fill(const Batch& batch, const TransformerConfig& config, uint64_t first_row, int64_t rows,
-                           int64_t segment) {
+                           int64_t segment, int64_t target_ids) {
   if (batch.first_row != first_row || batch.rows != rows || batch.segment != segment) {
     return internal_error(concat("batch: asked for ", rows, " rows of ", segment, " tokens from row ", first_row,
                                  ", got ", batch.rows, " of ", batch.segment, " from ", batch.first_row));
@@ -29,9 +49,11 @@ Status PreparedBatch::fill(const Batch& batch, const TransformerConfig& config, 
                                 " ids; set model.vocabulary to the tokenizer's or more"));
       }
       ids_[static_cast<size_t>(first + i)] = id;
-      if (i > 0) targets_[static_cast<size_t>(first + i - 1)] = id;
     }
+    STRAND_TRY(set_targets(batch, row, length, target_ids > 0 ? target_ids : config.vocabulary));
   }
+  labels_per_row_ = batch.labels != nullptr ? batch.labels_per_row : 0;
+  labels_.assign(batch.labels, batch.labels + rows * labels_per_row_);
   return {};
 }
 

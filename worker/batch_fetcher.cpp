@@ -1,5 +1,7 @@
 #include "worker/batch_fetcher.h"
 
+#include <cstring>
+
 #include "shared/base/hash.h"
 #include "shared/base/log.h"
 
@@ -8,15 +10,27 @@ namespace {
 
 constexpr Duration kPoll = std::chrono::milliseconds(1);
 
-// The checksum of both frames one after the other, as the data server sends it.
+// Sizes and checksum of the bulk frames against what the message says of them.
 Status check_rows(const Rows& rows, const std::vector<Frame>& frames, const RowRange& range) {
-  const size_t cells = static_cast<size_t>(rows.rows) * rows.segment;
-  if (frames.size() != 3 || frames[1].size() != 2 * cells || frames[2].size() != 2 * size_t{rows.rows}) {
+  const size_t cells = size_t{rows.rows} * rows.segment;
+  std::vector<size_t> sizes = {2 * cells, 2 * size_t{rows.rows}};
+  if (rows.targets) sizes.push_back(2 * cells);
+  if (rows.labels_per_row > 0) sizes.push_back(4 * size_t{rows.rows} * rows.labels_per_row);
+  bool right = frames.size() == sizes.size() + 1;
+  uint64_t found = 0;
+  for (size_t i = 0; right && i < sizes.size(); ++i) {
+    right = frames[i + 1].size() == sizes[i];
+    found ^= hash64(frames[i + 1].data(), frames[i + 1].size());
+  }
+  if (!right) {
     return corrupt(concat("rows from ", range.first_row, ": the frames do not have the sizes their message says"));
   }
-  const uint64_t found = hash64(frames[1].data(), frames[1].size()) ^ hash64(frames[2].data(), frames[2].size());
   if (found != rows.checksum) return corrupt(concat("rows from ", range.first_row, ": damaged on the way"));
   return {};
+}
+
+const uint16_t* words(const Frame& frame) {
+  return reinterpret_cast<const uint16_t*>(frame.data());
 }
 
 }  // namespace
@@ -79,11 +93,10 @@ void BatchFetcher::receive(Incoming incoming) {
       // Asking again may mend a damaged answer; a server that damages every answer shows in the log and the wait.
       log_warning("data_rows_damaged", {{"reason", checked.error().message()}});
       stream_.taken(*range);
-      const uint64_t end = range->held_out ? stream_.status().eval_rows : options_.training_rows;
-      send(stream_.want(*range, end, clock_.now()));
+      send(stream_.want(*range, end_of(range->set), clock_.now()));
       return;
     }
-    arrived_[*range] = Arrived{std::move(incoming.frames), rows->segment};
+    arrived_[*range] = Arrived{std::move(incoming.frames), *rows, {}};
   } else {
     send(stream_.on_message(*message, clock_.now()));
   }
@@ -126,19 +139,27 @@ Result<DatasetStatus> BatchFetcher::wait_markov() {
 }
 
 Result<Batch> BatchFetcher::training_rows(uint64_t first_row, int64_t count) {
-  return rows({false, first_row, static_cast<uint32_t>(count)});
+  return rows({RowSet::kTraining, first_row, static_cast<uint32_t>(count)});
 }
 
 Result<Batch> BatchFetcher::held_out_rows(uint64_t first_row, int64_t count) {
-  return rows({true, first_row, static_cast<uint32_t>(count)});
+  return rows({RowSet::kHeldOut, first_row, static_cast<uint32_t>(count)});
+}
+
+Result<Batch> BatchFetcher::test_rows(uint64_t first_row, int64_t count) {
+  return rows({RowSet::kTest, first_row, static_cast<uint32_t>(count)});
+}
+
+uint64_t BatchFetcher::end_of(RowSet set) const {
+  if (set == RowSet::kTraining) return options_.training_rows;
+  return set == RowSet::kTest ? stream_.status().test_rows : stream_.status().eval_rows;
 }
 
 Result<Batch> BatchFetcher::rows(const RowRange& range) {
   std::unique_lock lock(mutex_);
-  const uint64_t end = range.held_out ? stream_.status().eval_rows : options_.training_rows;
   // The thread sends; it polls every millisecond, and requests for this range usually left long ago.
   if (!arrived_.contains(range)) {
-    const auto output = stream_.want(range, end, clock_.now());
+    const auto output = stream_.want(range, end_of(range.set), clock_.now());
     std::erase_if(arrived_, [&](const auto& entry) { return !stream_.holds(entry.first); });
     unsent_.insert(unsent_.end(), output.send.begin(), output.send.end());
   }
@@ -147,16 +168,24 @@ Result<Batch> BatchFetcher::rows(const RowRange& range) {
     changed_.wait_for(lock, std::chrono::milliseconds(100));
     STRAND_TRY(interrupted());
   }
-  Arrived& current = current_[range.held_out];
+  Arrived& current = current_[static_cast<size_t>(range.set)];
   current = std::move(arrived_[range]);
   arrived_.erase(range);
   stream_.taken(range);
   Batch batch;
   batch.first_row = range.first_row;
   batch.rows = range.rows;
-  batch.segment = current.segment;
-  batch.tokens = reinterpret_cast<const uint16_t*>(current.frames[1].data());
-  batch.lengths = reinterpret_cast<const uint16_t*>(current.frames[2].data());
+  batch.segment = current.rows.segment;
+  batch.tokens = words(current.frames[1]);
+  batch.lengths = words(current.frames[2]);
+  if (current.rows.targets) batch.targets = words(current.frames[3]);
+  batch.labels_per_row = current.rows.labels_per_row;
+  if (batch.labels_per_row > 0) {
+    const Frame& frame = current.frames.back();
+    current.labels.resize(frame.size() / sizeof(float));
+    std::memcpy(current.labels.data(), frame.data(), frame.size());
+    batch.labels = current.labels.data();
+  }
   return batch;
 }
 

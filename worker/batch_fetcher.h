@@ -42,16 +42,19 @@ class BatchFetcher final : public BatchSource {
 
   Result<Batch> training_rows(uint64_t first_row, int64_t rows) override;
   Result<Batch> held_out_rows(uint64_t first_row, int64_t rows) override;
+  Result<Batch> test_rows(uint64_t first_row, int64_t rows) override;
 
  private:
   struct Arrived {
     std::vector<Frame> frames;
-    uint32_t segment = 0;
+    Rows rows;                  // what they hold
+    std::vector<float> labels;  // of the label frame, which need not be aligned
   };
   void run();
   void receive(Incoming incoming);
   void send(const DataStream::Output& output);
   Result<Batch> rows(const RowRange& range);
+  uint64_t end_of(RowSet set) const;
   Status interrupted() const;
 
   std::unique_ptr<Transport> transport_;
@@ -63,7 +66,7 @@ class BatchFetcher final : public BatchSource {
   DataStream stream_;                    // guarded by mutex_
   std::map<RowRange, Arrived> arrived_;  // guarded by mutex_
   std::vector<WireMessage> unsent_;      // guarded by mutex_: made by the training thread, sent by the fetcher's
-  Arrived current_[2];                   // what the last Batch of each stream points into
+  Arrived current_[kRowSets];            // what the last Batch of each stream points into
   std::optional<Error> error_;           // guarded by mutex_
   std::atomic<bool> leaving_{false};
   std::thread thread_;

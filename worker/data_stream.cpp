@@ -19,21 +19,21 @@ DataStream::DataStream(OpenDataset open, uint64_t seed, uint32_t credits)
 WireMessage DataStream::fetch_message(uint64_t request, const RowRange& range) const {
   WireMessage message;
   message.header.request = request;
-  message.body = FetchRows{status_.fingerprint, seed_, range.held_out, range.first_row, range.rows};
+  message.body = FetchRows{status_.fingerprint, seed_, range.set, range.first_row, range.rows};
   return message;
 }
 
 DataStream::Output DataStream::want(const RowRange& range, uint64_t end_row, Time now) {
   Output output;
-  Stream& stream = streams_[range.held_out];
+  Stream& stream = this->stream(range.set);
   const bool known = held_.contains(range);
   if (!known || stream.rows != range.rows) {
     std::erase_if(waiting_, [&](const auto& entry) {
-      if (entry.second.held_out != range.held_out) return false;
+      if (entry.second.set != range.set) return false;
       tracker_.complete(entry.first);
       return true;
     });
-    std::erase_if(held_, [&](const auto& entry) { return entry.first.held_out == range.held_out; });
+    std::erase_if(held_, [&](const auto& entry) { return entry.first.set == range.set; });
     stream.next_row = range.first_row;
     stream.rows = range.rows;
   }
@@ -44,13 +44,13 @@ DataStream::Output DataStream::want(const RowRange& range, uint64_t end_row, Tim
 
 void DataStream::fill(Time now, Output* output) {
   if (!ready()) return;
-  for (const bool held_out : {false, true}) {
-    Stream& stream = streams_[held_out];
-    const auto is_ours = [&](const auto& entry) { return entry.first.held_out == held_out; };
+  for (const RowSet set : {RowSet::kTraining, RowSet::kHeldOut, RowSet::kTest}) {
+    Stream& stream = this->stream(set);
+    const auto is_ours = [&](const auto& entry) { return entry.first.set == set; };
     auto used = static_cast<uint32_t>(std::count_if(held_.begin(), held_.end(), is_ours));
     while (stream.rows != 0 && stream.next_row < stream.end_row && used < credits_) {
       const auto rows = static_cast<uint32_t>(std::min<uint64_t>(stream.rows, stream.end_row - stream.next_row));
-      const RowRange range{held_out, stream.next_row, rows};
+      const RowRange range{set, stream.next_row, rows};
       const uint64_t request = tracker_.begin(now);
       waiting_[request] = range;
       held_[range] = false;

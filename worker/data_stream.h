@@ -15,9 +15,9 @@
 
 namespace strand {
 
-// A piece of one of the two streams (training rows; held-out rows).
+// A piece of one of the streams: training rows, held-out rows, test rows.
 struct RowRange {
-  bool held_out = false;
+  RowSet set = RowSet::kTraining;
   uint64_t first_row = 0;
   uint32_t rows = 0;
   auto operator<=>(const RowRange&) const = default;
@@ -68,7 +68,9 @@ class DataStream {
   RequestTracker tracker_;
   std::map<uint64_t, RowRange> waiting_;  // by request
   std::map<RowRange, bool> held_;         // ranges with a credit: true once answered
-  Stream streams_[2];
+  Stream& stream(RowSet set) { return streams_[static_cast<size_t>(set)]; }
+
+  Stream streams_[kRowSets];
   bool reopen_ = true;
   uint64_t open_request_ = 0;
   Time next_open_;

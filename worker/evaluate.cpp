@@ -1,8 +1,10 @@
 // Loss over the held-out rows, in their order: each predicted token counts once.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
+#include "shared/job_spec/objective.h"
 #include "worker/trainer_impl.h"
 
 namespace strand {
@@ -27,6 +29,7 @@ Result<EvaluationResult> Trainer::evaluate(BatchSource& source, uint64_t rows,
   }
   if (result.tokens > 0) result.loss = nats / static_cast<double>(result.tokens);
   if (result.bases > 0) result.bits_per_base = nats / (std::numbers::ln2 * static_cast<double>(result.bases));
+  if (masked_objective(t.spec)) result.bits_per_base = std::numeric_limits<double>::quiet_NaN();
   return result;
 }
 

@@ -16,13 +16,18 @@
 
 namespace strand {
 
-// Rows of token ids, as they came from the data server. Valid until the next call on its source.
+// Rows of token ids, as they came from the data server. Valid until the next call for rows of the same set.
 struct Batch {
   uint64_t first_row = 0;
   int64_t rows = 0;
   int64_t segment = 0;                // row stride in tokens
   const uint16_t* tokens = nullptr;   // [rows, segment], padded with 0
   const uint16_t* lengths = nullptr;  // [rows]
+  // [rows, segment]: the id each token must be answered with (a class for token labels), 65535 where nothing is asked.
+  // Null: without labels token i + 1 is the target of token i, with labels there are no targets.
+  const uint16_t* targets = nullptr;
+  const float* labels = nullptr;  // [rows, labels_per_row]: a class number, 0 or 1 each, or numbers; NaN: missing
+  int64_t labels_per_row = 0;
 };
 
 // Where batches come from; rows are asked for in rising order and prefetched behind the seam.
@@ -32,6 +37,8 @@ class BatchSource {
   // Blocks until rows [first_row, first_row + rows) are here. kStopped when asked to stop meanwhile.
   virtual Result<Batch> training_rows(uint64_t first_row, int64_t rows) = 0;
   virtual Result<Batch> held_out_rows(uint64_t first_row, int64_t rows) = 0;
+  // Of a task.
+  virtual Result<Batch> test_rows(uint64_t, int64_t) { return bad_input("this source has no test set"); }
 };
 
 struct StepResult {
@@ -45,7 +52,8 @@ struct StepResult {
 
 struct EvaluationResult {
   double loss = 0;           // nats per predicted token
-  double bits_per_base = 0;  // nats / (ln 2 x bases of the predicted tokens)
+  double bits_per_base = 0;  // nats / (ln 2 x bases of the predicted tokens); NaN for a masked objective, which sees
+                             // both sides of them and is not comparable
   int64_t tokens = 0, bases = 0;
 };
 

@@ -14,15 +14,23 @@ namespace strand {
 // A batch of the data server in the model's terms: ids, targets, row numbers. Reused from batch to batch.
 class PreparedBatch {
  public:
-  // Token i + 1 is the target of token i for i + 1 < length. kBadInput for an id the model has not, kInternal for
-  // rows that were not asked for.
-  Status fill(const Batch& batch, const TransformerConfig& config, uint64_t first_row, int64_t rows, int64_t segment);
+  // Targets are the batch's where it has any; without targets and labels token i + 1 is the target of token i for
+  // i + 1 < length. `target_ids`: how many targets there may be (0: the vocabulary; classes for token labels).
+  // kBadInput for an id the model has not, kInternal for rows that were not asked for.
+  Status fill(const Batch& batch, const TransformerConfig& config, uint64_t first_row, int64_t rows, int64_t segment,
+              int64_t target_ids = 0);
   MicroBatch view() const;
   const std::vector<int32_t>& targets() const { return targets_; }
+  // [rows, labels_per_row]; NaN: missing. Empty without labels.
+  const std::vector<float>& labels() const { return labels_; }
+  int64_t labels_per_row() const { return labels_per_row_; }
 
  private:
-  int64_t rows_ = 0, segment_ = 0;
+  Status set_targets(const Batch& batch, int64_t row, int64_t length, int64_t target_ids);
+
+  int64_t rows_ = 0, segment_ = 0, labels_per_row_ = 0;
   std::vector<int32_t> ids_, targets_, lengths_;
+  std::vector<float> labels_;
   std::vector<int64_t> row_numbers_;
 };
 

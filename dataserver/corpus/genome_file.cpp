@@ -24,12 +24,12 @@ Result<int> open_regular(const std::string& path, uint64_t* bytes) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) {
     return bad_input(
-        concat("cannot read genome file ", path, ": ", std::strerror(errno), "; check the path and its permissions"));
+        concat("cannot read data file ", path, ": ", std::strerror(errno), "; check the path and its permissions"));
   }
   struct stat status = {};
   if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(descriptor);
-    return bad_input(concat("cannot read genome file ", path, ": not a regular file; give a FASTA file"));
+    return bad_input(concat("cannot read data file ", path, ": not a regular file; give a file of sequences"));
   }
   *bytes = static_cast<uint64_t>(status.st_size);
   return descriptor;
@@ -104,7 +104,7 @@ Result<FileIdentity> identify_file(const std::string& path) {
   }
   const int error = errno;
   ::close(descriptor);
-  if (count < 0) return bad_input(concat("cannot read genome file ", path, ": ", std::strerror(error)));
+  if (count < 0) return bad_input(concat("cannot read data file ", path, ": ", std::strerror(error)));
   identity.hash = hasher.digest();
   return identity;
 }

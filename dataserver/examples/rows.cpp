@@ -14,28 +14,27 @@ Result<uint16_t> TrainingRows::row(uint64_t seed, uint64_t n, Scratch* scratch, 
   if (sampled.reverse_complement) reverse_complement(&scratch->bases);
   scratch->ids.clear();
   tokenizer_->encode(scratch->bases, &scratch->ids);
-  const size_t length = std::min(scratch->ids.size(), static_cast<size_t>(segment_));
+  const size_t length = std::min(scratch->ids.size(), static_cast<size_t>(style_.room()));
   scratch->cut_tokens += scratch->ids.size() - length;
-  for (size_t i = 0; i < length; ++i) tokens[i] = static_cast<uint16_t>(scratch->ids[i]);
-  std::fill(tokens + length, tokens + segment_, uint16_t{0});
-  return static_cast<uint16_t>(length);
+  return put_row<int32_t>(style_, std::span(scratch->ids).first(length), tokens);
 }
 
 Result<HeldOutRows> HeldOutRows::make(CorpusReader* reader, const Tokenizer& tokenizer,
-                                      const std::vector<BaseRun>& runs, int64_t segment) {
-  STRAND_CHECK(segment >= 2, "segment ", segment);
+                                      const std::vector<BaseRun>& runs, const RowStyle& style) {
   HeldOutRows rows;
-  rows.segment_ = segment;
+  rows.style_ = style;
+  const size_t overlap = rows.overlap();
+  STRAND_CHECK(style.room() > static_cast<int64_t>(overlap), "room for ", style.room(), " tokens");
+  const auto per_row = static_cast<uint64_t>(style.room()) - overlap;
   std::string bases;
   std::vector<int32_t> ids;
   for (const BaseRun& run : runs) {
     STRAND_TRY(reader->read(run, &bases));
     ids.clear();
     tokenizer.encode(bases, &ids);
-    if (ids.size() < 2) continue;
-    for (size_t i = 1; i < ids.size(); ++i) rows.target_bases_ += tokenizer.characters(ids[i]);
-    const auto targets = static_cast<uint64_t>(ids.size() - 1);
-    const auto per_row = static_cast<uint64_t>(segment - 1);
+    if (ids.size() <= overlap) continue;
+    for (size_t i = overlap; i < ids.size(); ++i) rows.target_bases_ += tokenizer.characters(ids[i]);
+    const uint64_t targets = ids.size() - overlap;
     rows.first_row_.push_back(rows.first_row_.back() + (targets + per_row - 1) / per_row);
     rows.streams_.emplace_back(ids.begin(), ids.end());
   }
@@ -47,11 +46,9 @@ uint16_t HeldOutRows::row(uint64_t index, uint16_t* tokens) const {
   const auto after = std::upper_bound(first_row_.begin(), first_row_.end(), at);
   const auto stream = static_cast<size_t>(after - first_row_.begin()) - 1;
   const std::vector<uint16_t>& ids = streams_[stream];
-  const size_t begin = (at - first_row_[stream]) * static_cast<size_t>(segment_ - 1);
-  const size_t length = std::min(ids.size() - begin, static_cast<size_t>(segment_));
-  std::copy_n(ids.begin() + static_cast<ptrdiff_t>(begin), length, tokens);
-  std::fill(tokens + length, tokens + segment_, uint16_t{0});
-  return static_cast<uint16_t>(length);
+  const auto room = static_cast<size_t>(style_.room());
+  const size_t begin = (at - first_row_[stream]) * (room - overlap());
+  return put_row<uint16_t>(style_, std::span(ids).subspan(begin, std::min(ids.size() - begin, room)), tokens);
 }
 
 }  // namespace strand

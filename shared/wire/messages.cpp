@@ -65,6 +65,34 @@ DatasetState read(schema::DatasetState from) {
   return static_cast<DatasetState>(from);
 }
 
+RowSet read(schema::RowSet from) {
+  KJ_REQUIRE(from <= schema::RowSet::TEST, "unknown set of rows");
+  return static_cast<RowSet>(from);
+}
+
+void write(capnp::List<double>::Builder to, const std::vector<double>& from) {
+  for (uint32_t i = 0; i < from.size(); ++i) to.set(i, from[i]);
+}
+void write(capnp::List<uint64_t>::Builder to, const std::vector<uint64_t>& from) {
+  for (uint32_t i = 0; i < from.size(); ++i) to.set(i, from[i]);
+}
+template <class T>
+std::vector<T> read(typename capnp::List<T>::Reader from) {
+  std::vector<T> to;
+  to.reserve(from.size());
+  for (const T value : from) to.push_back(value);
+  return to;
+}
+
+void write(capnp::List<capnp::Text>::Builder to, const std::vector<std::string>& from) {
+  for (uint32_t i = 0; i < from.size(); ++i) to.set(i, text(from[i]));
+}
+std::vector<std::string> read(capnp::List<capnp::Text>::Reader from) {
+  std::vector<std::string> to;
+  for (auto one : from) to.push_back(read_text(one));
+  return to;
+}
+
 using SchemaFields = capnp::List<schema::FingerprintField>;
 void write(SchemaFields::Builder to, const std::vector<FingerprintField>& from) {
   for (uint32_t i = 0; i < from.size(); ++i) {
@@ -117,8 +145,7 @@ void read(schema::Refused::Reader from, Refused* to) {
 void write(schema::Assign::Builder to, const Assign& from) {
   to.setJobToml(text(from.job_toml));
   to.setRunDirectory(text(from.run_directory));
-  auto endpoints = to.initDataEndpoints(from.data_endpoints.size());
-  for (uint32_t i = 0; i < from.data_endpoints.size(); ++i) endpoints.set(i, text(from.data_endpoints[i]));
+  write(to.initDataEndpoints(from.data_endpoints.size()), from.data_endpoints);
   auto checkpoints = to.initCheckpoints(from.checkpoints.size());
   for (uint32_t i = 0; i < from.checkpoints.size(); ++i) checkpoints.set(i, from.checkpoints[i]);
   to.setDirectoryToken(text(from.directory_token));
@@ -126,7 +153,7 @@ void write(schema::Assign::Builder to, const Assign& from) {
 void read(schema::Assign::Reader from, Assign* to) {
   to->job_toml = read_text(from.getJobToml());
   to->run_directory = read_text(from.getRunDirectory());
-  for (auto endpoint : from.getDataEndpoints()) to->data_endpoints.push_back(read_text(endpoint));
+  to->data_endpoints = read(from.getDataEndpoints());
   for (Step step : from.getCheckpoints()) to->checkpoints.push_back(step);
   to->directory_token = read_text(from.getDirectoryToken());
 }
@@ -255,8 +282,16 @@ void write(schema::DatasetStatus::Builder to, const DatasetStatus& from) {
   to.setVocabulary(from.vocabulary);
   to.setTokenBases({from.token_bases.data(), from.token_bases.size()});
   to.setMarkovReady(from.markov_ready);
-  auto bits = to.initMarkovBits(from.markov_bits.size());
-  for (uint32_t i = 0; i < from.markov_bits.size(); ++i) bits.set(i, from.markov_bits[i]);
+  write(to.initMarkovBits(from.markov_bits.size()), from.markov_bits);
+  to.setSegment(from.segment);
+  to.setTestRows(from.test_rows);
+  to.setLabelsPerRow(from.labels_per_row);
+  write(to.initOutputNames(from.output_names.size()), from.output_names);
+  write(to.initLabelMean(from.label_mean.size()), from.label_mean);
+  write(to.initLabelDeviation(from.label_deviation.size()), from.label_deviation);
+  to.setLongestRow(from.longest_row);
+  write(to.initCutRows(from.cut_rows.size()), from.cut_rows);
+  write(to.initCutTokens(from.cut_tokens.size()), from.cut_tokens);
 }
 void read(schema::DatasetStatus::Reader from, DatasetStatus* to) {
   to->state = read(from.getState());
@@ -272,20 +307,29 @@ void read(schema::DatasetStatus::Reader from, DatasetStatus* to) {
   auto bases = from.getTokenBases();
   to->token_bases.assign(bases.begin(), bases.end());
   to->markov_ready = from.getMarkovReady();
-  for (double bits : from.getMarkovBits()) to->markov_bits.push_back(bits);
+  to->markov_bits = read<double>(from.getMarkovBits());
+  to->segment = from.getSegment();
+  to->test_rows = from.getTestRows();
+  to->labels_per_row = from.getLabelsPerRow();
+  to->output_names = read(from.getOutputNames());
+  to->label_mean = read<double>(from.getLabelMean());
+  to->label_deviation = read<double>(from.getLabelDeviation());
+  to->longest_row = from.getLongestRow();
+  to->cut_rows = read<uint64_t>(from.getCutRows());
+  to->cut_tokens = read<uint64_t>(from.getCutTokens());
 }
 
 void write(schema::FetchRows::Builder to, const FetchRows& from) {
   write_digest(to.initFingerprint(), from.fingerprint);
   to.setSeed(from.seed);
-  to.setHeldOut(from.held_out);
+  to.setSet(static_cast<schema::RowSet>(from.set));
   to.setFirstRow(from.first_row);
   to.setRows(from.rows);
 }
 void read(schema::FetchRows::Reader from, FetchRows* to) {
   to->fingerprint = read_digest(from.getFingerprint());
   to->seed = from.getSeed();
-  to->held_out = from.getHeldOut();
+  to->set = read(from.getSet());
   to->first_row = from.getFirstRow();
   to->rows = from.getRows();
 }
@@ -295,12 +339,16 @@ void write(schema::Rows::Builder to, const Rows& from) {
   to.setRows(from.rows);
   to.setSegment(from.segment);
   to.setChecksum(from.checksum);
+  to.setTargets(from.targets);
+  to.setLabelsPerRow(from.labels_per_row);
 }
 void read(schema::Rows::Reader from, Rows* to) {
   to->first_row = from.getFirstRow();
   to->rows = from.getRows();
   to->segment = from.getSegment();
   to->checksum = from.getChecksum();
+  to->targets = from.getTargets();
+  to->labels_per_row = from.getLabelsPerRow();
 }
 
 void write(schema::DataRefused::Builder to, const DataRefused& from) {
@@ -372,6 +420,11 @@ Result<WireMessage> decode_message(const void* data, size_t bytes) {
     read_body(root.getBody(), &message.body);
   }));
   return message;
+}
+
+const char* row_set_name(RowSet set) {
+  constexpr const char* kNames[] = {"training", "held-out", "test"};
+  return kNames[static_cast<size_t>(set)];
 }
 
 const char* message_name(const Body& body) {

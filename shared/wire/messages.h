@@ -13,7 +13,7 @@
 
 namespace strand {
 
-constexpr uint32_t kWireVersion = 1;
+constexpr uint32_t kWireVersion = 2;  // 2: rows come in sets, with targets and labels
 
 // Who sends, about what. The receiver drops and counts a message whose generation is older than its own for that job.
 struct Header {
@@ -133,7 +133,7 @@ struct Stopped {
 // --- worker or client <-> data server ------------------------------------------------------------------------------
 
 struct OpenDataset {
-  std::string job_toml;                    // [data], [tokenizer], train.seed and model.vocabulary decide
+  std::string job_toml;  // [data], [tokenizer], [objective], [[task]], train.seed and model.vocabulary decide
   std::vector<FingerprintField> expected;  // empty: any; else the fields of the dataset the client trained on before
   bool operator==(const OpenDataset&) const = default;
 };
@@ -145,31 +145,48 @@ struct DatasetStatus {
   std::string reason;
   Digest128 fingerprint;
   std::vector<FingerprintField> fields;
-  uint64_t segments = 0;             // training segments: rows of one pass
-  uint64_t eval_rows = 0;            // rows of the held-out set, each target base once
+  uint64_t segments = 0;             // training segments (a task: examples): rows of one pass
+  uint64_t eval_rows = 0;            // rows of the held-out set (a task: dev), each target base once
   int64_t eval_bases = 0;            // bases of all predicted tokens of the held-out set
   int32_t vocabulary = 0;            // ids of the tokenizer
   std::vector<uint8_t> token_bases;  // bases of each id, 0 for special tokens
   bool markov_ready = false;
   std::vector<double> markov_bits;  // by order, 0..12; computed in the background after kReady
+  uint32_t segment = 0;             // tokens in a row as it travels: at most data.segment
+  // From here on of a task only.
+  uint64_t test_rows = 0;
+  uint32_t labels_per_row = 0;                      // of the label frame; 0: labels belong to tokens
+  std::vector<std::string> output_names;            // classes or labels, in the order of the head's outputs
+  std::vector<double> label_mean, label_deviation;  // regress: labels travel as (label - mean) / deviation
+  uint64_t longest_row = 0;                         // tokens, uncut
+  std::vector<uint64_t> cut_rows, cut_tokens;       // of training, dev, test: rows too long, and their tokens beyond
   bool operator==(const DatasetStatus&) const = default;
 };
-// Rows [first_row, first_row + rows) of the run (training), or of the held-out set. A pure function of the arguments.
+enum class RowSet : uint8_t { kTraining, kHeldOut, kTest };  // of a task, kHeldOut is dev
+constexpr size_t kRowSets = 3;
+const char* row_set_name(RowSet set);  // "training", "held-out", "test"
+
+// Rows [first_row, first_row + rows) of the run (training), or of a fixed set. A pure function of the arguments.
 struct FetchRows {
   Digest128 fingerprint;
   uint64_t seed = 0;
-  bool held_out = false;
+  RowSet set = RowSet::kTraining;
   uint64_t first_row = 0;
   uint32_t rows = 0;
   bool operator==(const FetchRows&) const = default;
 };
-// Answer to FetchRows. Bulk frame 0: uint16 tokens [rows, segment], padded with 0; bulk frame 1: uint16 lengths [rows].
-// Within a row token i + 1 is the target of token i, for i + 1 < length.
+constexpr uint16_t kNoTarget = 65535;  // in a frame of targets: nothing is asked of this token
+
+// Answer to FetchRows, followed by bulk frames: uint16 tokens [rows, segment], padded with 0; uint16 lengths [rows]; if
+// `targets`, uint16 targets [rows, segment]; if labels_per_row > 0, float labels [rows, labels_per_row], NaN where
+// missing. Without the last two token i + 1 is the target of token i, for i + 1 < length.
 struct Rows {
   uint64_t first_row = 0;
   uint32_t rows = 0;
   uint32_t segment = 0;
-  uint64_t checksum = 0;  // XXH3-64 of bulk frame 0 xor that of bulk frame 1
+  uint64_t checksum = 0;  // the bulk frames' XXH3-64, xored
+  bool targets = false;
+  uint32_t labels_per_row = 0;
   bool operator==(const Rows&) const = default;
 };
 struct DataRefused {

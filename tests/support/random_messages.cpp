@@ -31,6 +31,9 @@ void fill_one(TestRandom& random, std::string* value) {
 void fill_one(TestRandom& random, WorkerState* value) {
   *value = static_cast<WorkerState>(random() % 6);
 }
+void fill_one(TestRandom& random, RowSet* value) {
+  *value = static_cast<RowSet>(random() % kRowSets);
+}
 void fill_one(TestRandom& random, DatasetState* value) {
   *value = static_cast<DatasetState>(random() % 3);
 }
@@ -116,17 +119,17 @@ void fill_body(TestRandom& random, OpenDataset& m) {
 }
 void fill_body(TestRandom& random, DatasetStatus& m) {
   auto& [state, progress, code, reason, fingerprint, fields, segments, rows, bases, vocabulary, token_bases, ready,
-         bits] = m;
+         bits, segment, test_rows, labels, names, mean, deviation, longest, cut_rows, cut_tokens] = m;
   fill(random, state, progress, code, reason, fingerprint, fields, segments, rows, bases, vocabulary, token_bases,
-       ready, bits);
+       ready, bits, segment, test_rows, labels, names, mean, deviation, longest, cut_rows, cut_tokens);
 }
 void fill_body(TestRandom& random, FetchRows& m) {
-  auto& [fingerprint, seed, held_out, first, rows] = m;
-  fill(random, fingerprint, seed, held_out, first, rows);
+  auto& [fingerprint, seed, set, first, rows] = m;
+  fill(random, fingerprint, seed, set, first, rows);
 }
 void fill_body(TestRandom& random, Rows& m) {
-  auto& [first, rows, segment, checksum] = m;
-  fill(random, first, rows, segment, checksum);
+  auto& [first, rows, segment, checksum, targets, labels] = m;
+  fill(random, first, rows, segment, checksum, targets, labels);
 }
 void fill_body(TestRandom& random, DataRefused& m) {
   auto& [code, reason] = m;

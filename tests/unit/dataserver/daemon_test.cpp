@@ -125,7 +125,8 @@ TEST_F(DataServerTest, OpensFetchesAndGivesTheSameAfterARestart) {
   EXPECT_EQ(status.vocabulary, 16);
   EXPECT_EQ(status.token_bases.size(), 16u);
   EXPECT_EQ(status.markov_bits.size(), 13u);
-  const FetchRows fetches[] = {{status.fingerprint, 7, false, 123, 32}, {status.fingerprint, 7, true, 0, 8}};
+  const FetchRows fetches[] = {{status.fingerprint, 7, RowSet::kTraining, 123, 32},
+                               {status.fingerprint, 7, RowSet::kHeldOut, 0, 8}};
   std::vector<Answer> before;
   for (const FetchRows& fetch : fetches) {
     const uint64_t request = client.send(fetch);
@@ -173,11 +174,11 @@ TEST_F(DataServerTest, RefusesWhatIsNotTheDatasetOfBefore) {
   const DatasetStatus refused = client.open(job(file_, "stride = 50\n"), status.fields);
   EXPECT_EQ(refused.state, DatasetState::kRefused);
   EXPECT_NE(refused.reason.find("'stride' differs: expected 100, found 50"), std::string::npos) << refused.reason;
-  client.send(FetchRows{Digest128{1, 2}, 7, false, 0, 1});
+  client.send(FetchRows{Digest128{1, 2}, 7, RowSet::kTraining, 0, 1});
   const auto answer = client.receive();
   ASSERT_TRUE(answer);
   EXPECT_TRUE(std::holds_alternative<DataRefused>(answer->message.body));
-  client.send(FetchRows{status.fingerprint, 7, true, status.eval_rows, 1});
+  client.send(FetchRows{status.fingerprint, 7, RowSet::kHeldOut, status.eval_rows, 1});
   const auto beyond = client.receive();
   ASSERT_TRUE(beyond);
   EXPECT_EQ(std::get<DataRefused>(beyond->message.body).code, static_cast<uint8_t>(ErrorCode::kBadInput));

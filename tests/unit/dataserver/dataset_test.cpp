@@ -6,14 +6,14 @@
 
 #include "dataserver/dataset_tokenizer.h"
 #include "shared/base/text.h"
-#include "tests/unit/dataserver/genomes.h"
+#include "tests/unit/dataserver/homes.h"
 
 namespace strand {
 namespace {
 
 using testing::TemporaryFolder;
 
-class DatasetTest : public ::testing::Test {
+class DatasetTest : public testing::DatasetHome {
  protected:
   void SetUp() override {
     std::mt19937_64 random(30);
@@ -25,34 +25,10 @@ class DatasetTest : public ::testing::Test {
     spec_.data.holdout.fraction = 0.1;
     spec_.model_vocabulary = 64;
     spec_.rows_per_step = 64;
-    home_ = memory_home("one");
   }
 
-  DataHome memory_home(const std::string& name) {
-    DataHome home;
-    home.directory = folder_.path() + "/" + name;
-    home.store = std::make_shared<testing::MemoryStore>();
-    home.fs = fs_.get();
-    EXPECT_TRUE(fs_->make_directories(home.directory).ok());
-    return home;
-  }
-
-  Result<std::shared_ptr<const Dataset>> open(const DatasetSpec& spec) {
-    return Dataset::open(home_, spec, testing::keep_going);
-  }
-
-  void refused(const DatasetSpec& spec, const std::string& says) {
-    const auto dataset = open(spec);
-    ASSERT_FALSE(dataset.ok()) << says;
-    EXPECT_EQ(dataset.error().code(), ErrorCode::kBadInput);
-    EXPECT_NE(dataset.error().message().find(says), std::string::npos) << dataset.error().message();
-  }
-
-  TemporaryFolder folder_;
-  std::unique_ptr<FileSystem> fs_ = make_posix_file_system();
   std::string file_;
   DatasetSpec spec_;
-  DataHome home_;
 };
 
 TEST_F(DatasetTest, TheSameDatasetFromAnyStoreGivesTheSameRows) {
@@ -62,10 +38,10 @@ TEST_F(DatasetTest, TheSameDatasetFromAnyStoreGivesTheSameRows) {
   const auto two = open(spec_);
   ASSERT_TRUE(two.ok());
   EXPECT_EQ((*one)->summary().fingerprint, (*two)->summary().fingerprint);
-  const auto all = (*one)->rows(5, false, 10, 90);
+  const auto all = (*one)->rows(5, RowSet::kTraining, 10, 90);
   ASSERT_TRUE(all.ok());
   for (uint32_t i = 0; i < 90; i += 9) {
-    const auto part = (*two)->rows(5, false, 10 + i, 9);
+    const auto part = (*two)->rows(5, RowSet::kTraining, 10 + i, 9);
     ASSERT_TRUE(part.ok());
     EXPECT_TRUE(std::equal(part->tokens.begin(), part->tokens.end(), all->tokens.begin() + i * 50));
     EXPECT_TRUE(std::equal(part->lengths.begin(), part->lengths.end(), all->lengths.begin() + i));
@@ -77,14 +53,7 @@ TEST_F(DatasetTest, EveryChoiceIsInTheFingerprint) {
   const auto base = open(spec_);
   ASSERT_TRUE(base.ok());
   const auto changed = [&](const std::string& field, const std::function<void(DatasetSpec*)>& change) {
-    DatasetSpec other = spec_;
-    change(&other);
-    const auto dataset = open(other);
-    ASSERT_TRUE(dataset.ok()) << dataset.error().message();
-    EXPECT_NE((*dataset)->summary().fingerprint, (*base)->summary().fingerprint);
-    EXPECT_NE(other.key(), spec_.key());
-    const std::string first = first_difference((*base)->summary().fields, (*dataset)->summary().fields);
-    EXPECT_NE(first.find("'" + field + "'"), std::string::npos) << first;
+    expect_in_fingerprint(spec_, field, change);
   };
   changed("holdout", [](DatasetSpec* s) { s->data.holdout.fraction = 0.2; });
   changed("tokenizer", [](DatasetSpec* s) {
@@ -137,7 +106,7 @@ TEST_F(DatasetTest, FewWindowsOverflowAtTheDefaultLength) {
   const auto dataset = open(spec_);
   ASSERT_TRUE(dataset.ok());
   const auto segments = static_cast<uint32_t>((*dataset)->summary().segments);
-  const auto rows = (*dataset)->rows(1, false, 0, segments);
+  const auto rows = (*dataset)->rows(1, RowSet::kTraining, 0, segments);
   ASSERT_TRUE(rows.ok());
   EXPECT_LT(rows->cut_tokens, uint64_t{segments} * 50 / 100);
   int full = 0;
@@ -191,13 +160,13 @@ TEST_F(DatasetTest, RefusesRowsThatDoNotExist) {
   const auto dataset = open(spec_);
   ASSERT_TRUE(dataset.ok());
   const uint64_t rows = (*dataset)->summary().eval_rows;
-  EXPECT_TRUE((*dataset)->rows(1, true, rows - 1, 1).ok());
-  EXPECT_FALSE((*dataset)->rows(1, true, rows, 1).ok());
-  EXPECT_FALSE((*dataset)->rows(1, true, UINT64_MAX, 2).ok());
-  EXPECT_FALSE((*dataset)->rows(1, false, UINT64_MAX, 1).ok());
-  EXPECT_FALSE((*dataset)->rows(1, false, 0, 0).ok());
-  EXPECT_FALSE((*dataset)->rows(1, false, 0, UINT32_MAX).ok());
-  EXPECT_TRUE((*dataset)->rows(1, false, uint64_t{1} << 60, 1).ok());
+  EXPECT_TRUE((*dataset)->rows(1, RowSet::kHeldOut, rows - 1, 1).ok());
+  EXPECT_FALSE((*dataset)->rows(1, RowSet::kHeldOut, rows, 1).ok());
+  EXPECT_FALSE((*dataset)->rows(1, RowSet::kHeldOut, UINT64_MAX, 2).ok());
+  EXPECT_FALSE((*dataset)->rows(1, RowSet::kTraining, UINT64_MAX, 1).ok());
+  EXPECT_FALSE((*dataset)->rows(1, RowSet::kTraining, 0, 0).ok());
+  EXPECT_FALSE((*dataset)->rows(1, RowSet::kTraining, 0, UINT32_MAX).ok());
+  EXPECT_TRUE((*dataset)->rows(1, RowSet::kTraining, uint64_t{1} << 60, 1).ok());
 }
 
 // No held-out base reaches a training row, on either strand: the held-out part is all T, the training part has none.
@@ -211,7 +180,7 @@ TEST_F(DatasetTest, NoHeldOutBaseInATrainingRow) {
   const auto dataset = open(spec_);
   ASSERT_TRUE(dataset.ok()) << dataset.error().message();
   const auto segments = static_cast<uint32_t>((*dataset)->summary().segments);
-  const auto rows = (*dataset)->rows(1, false, 0, 3 * segments);
+  const auto rows = (*dataset)->rows(1, RowSet::kTraining, 0, 3 * segments);
   ASSERT_TRUE(rows.ok());
   std::set<char> letters;
   for (uint32_t i = 0; i < 3 * segments; ++i) {

@@ -13,6 +13,12 @@ namespace {
 using testing::MemoryStore;
 using testing::TemporaryFolder;
 
+RowStyle style(int64_t segment) {
+  RowStyle plain;
+  plain.segment = segment;
+  return plain;
+}
+
 class Rows : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -60,7 +66,7 @@ class Rows : public ::testing::Test {
 TEST_F(Rows, TrainingRowsSpellTheirWindowOnTheirStrand) {
   const int64_t segment = 40;
   for (const auto& tokenizer : tokenizers()) {
-    const TrainingRows rows(reader_.get(), tokenizer.get(), WindowIndex(split_.training, 60, 45), segment, true);
+    const TrainingRows rows(reader_.get(), tokenizer.get(), WindowIndex(split_.training, 60, 45), style(segment), true);
     TrainingRows::Scratch scratch;
     uint64_t cut = 0;
     int reversed = 0;
@@ -86,9 +92,9 @@ TEST_F(Rows, TrainingRowsSpellTheirWindowOnTheirStrand) {
 // The rows are a pure function of (seed, n): any order of asking, any second server, the same bits.
 TEST_F(Rows, TheSameRowsInAnyOrderFromAnyServer) {
   const auto tokenizer = make_nucleotide_tokenizer();
-  const TrainingRows rows(reader_.get(), tokenizer.get(), WindowIndex(split_.training, 50, 50), 50, true);
+  const TrainingRows rows(reader_.get(), tokenizer.get(), WindowIndex(split_.training, 50, 50), style(50), true);
   CorpusReader second_reader(&store_, reader_->info(), 1);
-  const TrainingRows second(&second_reader, tokenizer.get(), WindowIndex(split_.training, 50, 50), 50, true);
+  const TrainingRows second(&second_reader, tokenizer.get(), WindowIndex(split_.training, 50, 50), style(50), true);
   TrainingRows::Scratch scratch;
   std::vector<std::vector<uint16_t>> forward;
   for (uint64_t n = 0; n < 500; ++n) {
@@ -105,7 +111,7 @@ TEST_F(Rows, TheSameRowsInAnyOrderFromAnyServer) {
 TEST_F(Rows, EveryHeldOutTokenButARunsFirstIsATargetOnce) {
   for (const int64_t segment : {2, 3, 17, 100000}) {
     for (const auto& tokenizer : tokenizers()) {
-      const auto rows = HeldOutRows::make(reader_.get(), *tokenizer, split_.held_out, segment);
+      const auto rows = HeldOutRows::make(reader_.get(), *tokenizer, split_.held_out, style(segment));
       ASSERT_TRUE(rows.ok());
       std::map<std::vector<uint16_t>, int> served;
       int64_t targets = 0, target_bases = 0;

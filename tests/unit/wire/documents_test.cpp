@@ -101,7 +101,8 @@ TEST(DocumentsTest, TheTableOfCommandsIsTheCoordinators) {
 TEST(DocumentsTest, EveryKeyOfTheAnswersExists) {
   const std::string commands = section(read("schemas/README.md"), "Client commands");
   const std::string keys = commands.substr(commands.find("What the answers hold"));
-  const std::string source = read("coordinator/job_json.cpp") + read("coordinator/coordinator_commands.cpp");
+  const std::string source = read("coordinator/job_json.cpp") + read("coordinator/coordinator_commands.cpp") +
+                             read("coordinator/run_directory.cpp");
   const auto words = quoted(keys, '`');
   for (const std::string& key : words) {
     EXPECT_NE(source.find("\"" + key + "\""), std::string::npos) << key << " is not in any answer";

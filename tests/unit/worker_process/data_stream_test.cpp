@@ -79,7 +79,7 @@ TEST(DataStream, EveryRangeArrivesOnceWhateverIsLostRepeatedOrRestarted) {
           pump(stream.on_message(message, now));
         }
       }
-      const RowRange wanted{false, next, 8};
+      const RowRange wanted{RowSet::kTraining, next, 8};
       if (stream.ready()) pump(stream.want(wanted, 160, now));
       most_held = std::max(most_held, arrived.size());
       if (arrived.contains(wanted)) {

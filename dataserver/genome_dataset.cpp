@@ -1,0 +1,206 @@
+#include "dataserver/genome_dataset.h"
+
+#include <bit>
+#include <span>
+
+#include "dataserver/corpus/alphabet.h"
+#include "dataserver/dataset_tokenizer.h"
+#include "dataserver/markov/markov.h"
+#include "shared/base/text.h"
+
+namespace strand {
+
+namespace {
+
+// The split by what it does, not by how it was asked for.
+std::string describe_split(const Split& split) {
+  Hasher128 hasher;
+  for (const auto* runs : {&split.training, &split.held_out}) {
+    hasher.update_u64(runs->size());
+    for (const BaseRun& run : *runs) {
+      hasher.update_u64(run.record);
+      hasher.update_u64(static_cast<uint64_t>(run.begin));
+      hasher.update_u64(static_cast<uint64_t>(run.end));
+    }
+  }
+  return concat(split.held_out_bases, " bases in ", split.held_out.size(), " runs, ", hasher.digest().hex());
+}
+
+// Base codes of runs, one vector a run.
+Result<std::vector<std::vector<uint8_t>>> codes_of(CorpusReader* reader, const std::vector<BaseRun>& runs) {
+  std::vector<std::vector<uint8_t>> codes;
+  std::string text;
+  for (const BaseRun& run : runs) {
+    STRAND_TRY(reader->read(run, &text));
+    codes.emplace_back(text.size());
+    for (size_t i = 0; i < text.size(); ++i) codes.back()[i] = base_code(text[i]);
+  }
+  return codes;
+}
+
+std::vector<std::span<const uint8_t>> spans_of(const std::vector<std::vector<uint8_t>>& codes) {
+  return {codes.begin(), codes.end()};
+}
+
+std::string encode_bits(const MarkovReport& report) {
+  std::string bytes;
+  for (const double bits : report.bits) bytes += big_endian_key("", std::bit_cast<uint64_t>(bits));
+  return bytes;
+}
+
+std::vector<double> decode_bits(std::string_view bytes) {
+  std::vector<double> bits;
+  for (size_t at = 0; at + 8 <= bytes.size(); at += 8) {
+    bits.push_back(std::bit_cast<double>(parse_big_endian(bytes.substr(at, 8))));
+  }
+  return bits;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Dataset>> GenomeDataset::open(const DataHome& home, const DatasetSpec& spec,
+                                                           const Progress& progress) {
+  const auto stage = [&](double done) -> Status {
+    if (progress(done)) return {};
+    return Error(ErrorCode::kStopped, "stopped while the dataset was being built");
+  };
+  std::shared_ptr<GenomeDataset> dataset(new GenomeDataset);
+  dataset->home_ = home;
+  const auto building = [&](double share) { return progress(0.5 * share); };
+  STRAND_ASSIGN(CorpusInfo info, home.read_only ? find_corpus(home.store.get(), spec.data.files)
+                                                : build_corpus(home.store.get(), spec.data.files, building));
+  STRAND_ASSIGN(dataset->split_, split_corpus(info, spec.data.holdout, spec.data.files));
+  dataset->split_text_ = describe_split(dataset->split_);
+  dataset->reader_ = std::make_unique<CorpusReader>(home.store.get(), std::move(info));
+  STRAND_TRY(stage(0.5));
+  STRAND_ASSIGN(dataset->tokenizer_,
+                open_tokenizer(home, spec.tokenizer, dataset->reader_.get(), dataset->split_, dataset->split_text_));
+  STRAND_TRY(check_tokenizer(*dataset->tokenizer_, spec.model_vocabulary));
+  STRAND_TRY(dataset->set_style(spec));
+  STRAND_TRY(stage(0.9));
+  STRAND_TRY(dataset->cut_rows(spec));
+  STRAND_TRY(dataset->check(spec));
+  STRAND_TRY(dataset->describe(spec));
+  STRAND_TRY(stage(1));
+  return std::shared_ptr<const Dataset>(std::move(dataset));
+}
+
+Status GenomeDataset::set_style(const DatasetSpec& spec) {
+  style_.segment = spec.data.segment;
+  if (!spec.masked) return {};
+  style_.masked = true;
+  style_.frame = tokenizer_->frame();
+  if (style_.room() < 2) {
+    return bad_input(concat("data.segment = ", style_.segment, ": the tokenizer's special tokens take ",
+                            style_.frame_size(), " of them; expected room for 2 tokens more: lengthen data.segment"));
+  }
+  STRAND_ASSIGN(masking_, masking_rules(*spec.masked, *tokenizer_));
+  return {};
+}
+
+Status GenomeDataset::cut_rows(const DatasetSpec& spec) {
+  segment_bases_ = spec.data.segment_bases;
+  if (segment_bases_ == 0) {
+    STRAND_ASSIGN(segment_bases_, default_segment_bases(home_, spec.tokenizer, *tokenizer_, style_.room(),
+                                                        reader_.get(), split_, split_text_));
+  }
+  stride_ = spec.data.stride == 0 ? segment_bases_ : spec.data.stride;
+  if (segment_bases_ < 2 || stride_ < 1) {
+    return bad_input(concat("data.segment_bases = ", segment_bases_, ", data.stride = ", stride_,
+                            "; expected at least 2 and at least 1 base"));
+  }
+  training_ = std::make_unique<TrainingRows>(reader_.get(), tokenizer_.get(),
+                                             WindowIndex(split_.training, segment_bases_, stride_), style_,
+                                             spec.data.reverse_complement);
+  STRAND_ASSIGN(HeldOutRows held_out, HeldOutRows::make(reader_.get(), *tokenizer_, split_.held_out, style_));
+  held_out_ = std::make_unique<HeldOutRows>(std::move(held_out));
+  return {};
+}
+
+Status GenomeDataset::check(const DatasetSpec& spec) const {
+  const uint64_t segments = training_->segments();
+  if (segments == 0) {
+    return bad_input("no training segment: every training run has a single base; give more data.files");
+  }
+  if (spec.rows_per_step > 0 && static_cast<uint64_t>(spec.rows_per_step) > segments) {
+    return bad_input(concat("more segments than data: one step takes ", spec.rows_per_step,
+                            " rows (train.lanes x micro_batches_per_lane x micro_batch) but the training data has ",
+                            segments, " segments of ", segment_bases_,
+                            " bases: lower train.lanes or train.micro_batch, shorten data.stride, or give more data"));
+  }
+  if (!spec.data.holdout.empty() && held_out_->size() == 0) {
+    return bad_input(concat("data.holdout: the ", split_.held_out_bases,
+                            " held-out bases make no token that has another before it; hold out more"));
+  }
+  return {};
+}
+
+Status GenomeDataset::describe(const DatasetSpec& spec) {
+  summary_.fields = {{"bases", reader_->info().content.hex()},
+                     {"holdout", split_text_},
+                     {"tokenizer", tokenizer_->fingerprint().hex()},
+                     {"segment", concat(spec.data.segment)},
+                     {"segment_bases", concat(segment_bases_)},
+                     {"stride", concat(stride_)},
+                     {"reverse_complement", spec.data.reverse_complement ? "true" : "false"},
+                     {"format", concat(kBatchFormatVersion)}};
+  if (spec.masked) {
+    const std::vector<FingerprintField> more = masking_fields(*spec.masked, style_.frame);
+    summary_.fields.insert(summary_.fields.end(), more.begin(), more.end());
+  }
+  summary_.segments = training_->segments();
+  summary_.eval_rows = held_out_->size();
+  summary_.segment = spec.data.segment;
+  summary_.targets = masking_.has_value();
+  STRAND_TRY(finish_summary());
+  if (!masking_) {
+    summary_.eval_bases = held_out_->target_bases();
+    return {};
+  }
+  for (uint64_t row = 0; row < summary_.eval_rows; ++row) {
+    STRAND_ASSIGN(const RowBlock block, rows(0, RowSet::kHeldOut, row, 1));
+    for (const uint16_t target : block.targets) {
+      if (target != kNoTarget) summary_.eval_bases += summary_.token_bases[target];
+    }
+  }
+  return {};
+}
+
+Status GenomeDataset::fill(uint64_t seed, RowSet set, uint64_t first_row, RowBlock* block) const {
+  const auto segment = static_cast<size_t>(style_.segment);
+  const bool training = set == RowSet::kTraining;
+  TrainingRows::Scratch scratch;
+  for (size_t i = 0; i < block->lengths.size(); ++i) {
+    const uint64_t row = first_row + i;
+    uint16_t* tokens = block->tokens.data() + i * segment;
+    if (training) {
+      STRAND_ASSIGN(block->lengths[i], training_->row(seed, row, &scratch, tokens));
+    } else {
+      block->lengths[i] = held_out_->row(row, tokens);
+    }
+    if (masking_) {
+      mask_row(*masking_, training ? seed : kHeldOutMaskSeed, row, block->lengths[i], tokens,
+               block->targets.data() + i * segment);
+    }
+  }
+  block->cut_tokens = scratch.cut_tokens;
+  return {};
+}
+
+Result<std::vector<double>> GenomeDataset::markov_bits() const {
+  if (masking_ || split_.held_out_bases == 0 || split_.training_bases > kMostMarkovBases) return std::vector<double>();
+  const std::string key =
+      concat("derived/markov/", hash128(concat(reader_->info().content.hex(), " ", split_text_)).hex());
+  const auto kept = home_.store->get(key);
+  if (kept.ok() && kept->size() == 8 * kMarkovOrders) return decode_bits(*kept);
+  if (!kept.ok() && kept.error().code() != ErrorCode::kNotFound) return kept.error();
+  STRAND_ASSIGN(const auto training, codes_of(reader_.get(), split_.training));
+  STRAND_ASSIGN(const auto held_out, codes_of(reader_.get(), split_.held_out));
+  const std::string bytes = encode_bits(markov_baseline(spans_of(training), spans_of(held_out)));
+  StoreBatch batch;
+  batch.put(key, bytes);
+  STRAND_TRY(home_.store->write(batch));
+  return decode_bits(bytes);
+}
+
+}  // namespace strand
