@@ -23,6 +23,8 @@ void add_daemon_commands(CLI::App& app, Chosen* chosen);
 void add_client_commands(CLI::App& app, Chosen* chosen);
 // strand data ... | tokenizer ...
 void add_data_commands(CLI::App& app, Chosen* chosen);
+// strand import | export
+void add_weights_commands(CLI::App& app, Chosen* chosen);
 // strand job check | checkpoint list|verify | digest | evaluate | doctor
 void add_inspect_commands(CLI::App& app, Chosen* chosen);
 

@@ -58,6 +58,7 @@ static int run_main(int argc, char** argv) {
   add_run_command(app, &chosen);
   add_client_commands(app, &chosen);
   add_data_commands(app, &chosen);
+  add_weights_commands(app, &chosen);
   add_inspect_commands(app, &chosen);
   add_daemon_commands(app, &chosen);
   try {

@@ -3,71 +3,33 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <thread>
-#include <vector>
 
 #include "shared/base/clock.h"
-#include "shared/base/log.h"
+#include "shared/base/text.h"
 #include "shared/fs/file_system.h"
 #include "worker/batch_fetcher.h"
-#include "worker/checkpoint/checkpoint_reader.h"
+#include "worker/checkpoint/saved_model.h"
 #include "worker/params/digest.h"
+#include "worker/weights/model_directory.h"
 
 namespace strand {
-namespace {
 
-// Steps with a directory of their own, newest first.
-Result<std::vector<Step>> checkpoint_steps(FileSystem& fs, const std::string& directory) {
-  auto names = fs.list_directory(directory);
-  if (!names.ok())
-    return not_found(concat(directory, ": no checkpoints here; name a run directory (--dir of strand run)"));
-  std::vector<Step> steps;
-  for (const std::string& name : *names) {
-    Step step = 0;
-    if (!name.starts_with("step-")) continue;
-    const auto [end, error] = std::from_chars(name.data() + 5, name.data() + name.size(), step);
-    if (error == std::errc() && end == name.data() + name.size()) steps.push_back(step);
-  }
-  std::sort(steps.rbegin(), steps.rend());
-  return steps;
+// Weights without a training state: that of a run before its first step, with moments of zero.
+static Result<LoadedCheckpoint> digest_weights(FileSystem& fs, const std::string& directory, Step step) {
+  STRAND_ASSIGN(const ModelDirectory model, load_model_directory(fs, directory, step));
+  if (!model.complete()) return bad_input(concat(directory, ": ", join(model.notes, "; "), "; import it first"));
+  const std::vector<float> moments(model.weights.size(), 0.0f);
+  LoadedCheckpoint out;
+  out.digest = model_digest(model.table, model.weights);
+  out.state_digest = state_digest(model.table, {model.weights, moments, moments, 0}, 0);
+  return out;
 }
-
-struct Loaded {
-  Manifest manifest;
-  JobSpec spec;
-  std::unique_ptr<ParamShard> shard;
-};
-
-Result<Loaded> load_one(FileSystem& fs, const std::string& directory, Step step) {
-  Loaded loaded;
-  STRAND_ASSIGN(loaded.manifest, read_manifest(fs, directory, step));
-  ParsedJob parsed = parse_job(loaded.manifest.job_toml, "the checkpoint's job", directory, {});
-  if (!parsed.errors.empty()) return job_errors("the checkpoint's job", parsed.errors);
-  loaded.spec = std::move(parsed.spec);
-  loaded.shard =
-      std::make_unique<ParamShard>(parameter_table(loaded.spec.model.config), loaded.spec.train, /*bf16_copy=*/false);
-  STRAND_TRY(load_parts(fs, directory, loaded.manifest, *loaded.shard));
-  return loaded;
-}
-
-Result<Loaded> load_newest(FileSystem& fs, const std::string& run_directory, Step wanted) {
-  const std::string directory = run_directory + "/checkpoints";
-  if (wanted >= 0) return load_one(fs, directory, wanted);
-  STRAND_ASSIGN(const auto steps, checkpoint_steps(fs, directory));
-  for (const Step step : steps) {
-    auto loaded = load_one(fs, directory, step);
-    if (loaded.ok()) return loaded;
-    log_warning("checkpoint_passed_over", {{"step", step}, {"reason", loaded.error().message()}});
-  }
-  return not_found(concat(directory, ": holds no valid checkpoint"));
-}
-
-}  // namespace
 
 Result<LoadedCheckpoint> digest_checkpoint(const std::string& run_directory, Step step) {
   const auto fs = make_posix_file_system();
-  STRAND_ASSIGN(Loaded loaded, load_newest(*fs, run_directory, step));
+  if (!fs->exists(run_directory + "/checkpoints")) return digest_weights(*fs, run_directory, step);
+  STRAND_ASSIGN(SavedModel loaded, load_saved_model(*fs, run_directory, step));
   const StateView view{loaded.shard->weights(), loaded.shard->first_moment(), loaded.shard->second_moment(),
                        loaded.manifest.step};
   LoadedCheckpoint out;
@@ -80,7 +42,7 @@ Result<LoadedCheckpoint> digest_checkpoint(const std::string& run_directory, Ste
 Result<CheckpointEvaluation> evaluate_checkpoint(const EvaluateOptions& options) {
   const auto fs = make_posix_file_system();
   const SystemClock clock;
-  STRAND_ASSIGN(Loaded loaded, load_newest(*fs, options.run_directory, options.step));
+  STRAND_ASSIGN(SavedModel loaded, load_saved_model(*fs, options.run_directory, options.step));
   BatchFetcherOptions fetch;
   fetch.endpoint = options.data_endpoint;
   fetch.routing_id = concat("e", getpid(), "-", clock.wall_nanoseconds());

@@ -14,7 +14,7 @@
 namespace strand {
 
 // The newest checkpoint of a run directory whose manifest and parts pass every check, or the one of `step` (>= 0).
-// Damaged ones are logged and passed over; kNotFound when none is left.
+// Damaged ones are logged and passed over; kNotFound when none is left. Imported and published weights count as step 0.
 struct LoadedCheckpoint {
   Manifest manifest;
   Digest128 digest, state_digest;  // computed from the loaded state

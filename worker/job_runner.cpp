@@ -5,6 +5,7 @@
 
 #include "shared/base/log.h"
 #include "worker/checkpoint/checkpoint_reader.h"
+#include "worker/weights/initial_model.h"
 
 namespace strand {
 
@@ -123,6 +124,17 @@ Status JobRunner::load_or_initialise() {
               {{"step", step}, {"reason", loaded.error().message()}, {"next", "the one before it"}});
   }
   trainer_->initialise();
+  return spec_.model.init == "random" ? Status() : load_initial_weights();
+}
+
+// Over what the seed has drawn: a head that the directory lacks stays as it is.
+Status JobRunner::load_initial_weights() {
+  ParamShard& shard = trainer_->shard();
+  STRAND_ASSIGN(const InitialModel from,
+                load_initial_model(*seams_.fs, spec_.model.init, spec_.model.config, shard.table(), shard.weights()));
+  trainer_->restored(0);
+  log_info("weights_loaded", {{"job", start_.job.value}, {"from", from.origin}, {"digest", from.digest.hex()}});
+  for (const std::string& note : from.notes) log_info("weights_note", {{"job", start_.job.value}, {"note", note}});
   return {};
 }
 

@@ -44,6 +44,7 @@ class JobRunner {
   Status check_directory();
   Status open_job();
   Status load_or_initialise();
+  Status load_initial_weights();
   Status train_to_end();
   Status step_once();
   Status evaluate_into(StepReport* report, Step step);

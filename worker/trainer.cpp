@@ -17,9 +17,6 @@ namespace {
 Status check_supported(const JobSpec& spec) {
   const TransformerConfig& config = spec.model.config;
   const TrainSpec& train = spec.train;
-  if (spec.model.init != "random") {
-    return bad_input(concat("model.init: \"", spec.model.init, "\" is not read yet; use \"random\""));
-  }
   if (spec.parallel.stages != 1 || spec.parallel.chunks != 1) {
     return bad_input("parallel.stages and parallel.chunks: only 1 is built so far");
   }

@@ -1,0 +1,161 @@
+#include "worker/weights/commands.h"
+
+#include <algorithm>
+
+#include "shared/base/text.h"
+#include "shared/formats/json.h"
+#include "shared/formats/safetensors.h"
+#include "worker/model/families/family.h"
+#include "worker/model/families/published_weights.h"
+#include "worker/params/digest.h"
+#include "worker/weights/initial_model.h"
+#include "worker/weights/model_directory.h"
+
+namespace strand {
+namespace {
+
+Status claim_empty(FileSystem& fs, const std::string& directory) {
+  if (fs.exists(directory)) {
+    STRAND_ASSIGN(const std::vector<std::string> names, fs.list_directory(directory));
+    if (!names.empty()) {
+      return bad_input(concat(directory, ": is not empty (", names.front(), names.size() > 1 ? ", ..." : "",
+                              "); choose another directory, or empty this one"));
+    }
+  }
+  return fs.make_directories(directory);
+}
+
+// The padding id that the tokenizer beside the weights names, else the family's.
+SpecialIds special_ids(FileSystem& fs, const Family& family, const std::string& tokenizer_directory) {
+  SpecialIds ids = family.ids;
+  if (tokenizer_directory.empty()) return ids;
+  const auto text = fs.read_file(tokenizer_directory + "/tokenizer.json");
+  if (!text.ok()) return ids;
+  const auto json = parse_json(*text, "tokenizer.json");
+  if (!json.ok() || !json->is_object()) return ids;  // whoever loads the tokenizer says what is wrong with it
+  const Json tokens = json->value("added_tokens", Json::array());
+  for (const Json& token : tokens) {
+    if (!token.is_object()) continue;
+    const Json content = token.value("content", Json()), id = token.value("id", Json());
+    if ((content == "[PAD]" || content == "<pad>") && id.is_number_integer()) ids.pad = id.get<int64_t>();
+  }
+  return ids;
+}
+
+// Without what belongs to a task: no published class has it.
+void leave_out_tasks(ModelDirectory* model) {
+  size_t kept = 0;
+  int64_t elements = 0;
+  std::vector<std::string> left;
+  for (const ParameterInfo& parameter : model->table) {
+    if (parameter.name.starts_with("task.")) {
+      left.push_back(parameter.name);
+      continue;
+    }
+    ParameterInfo moved = parameter;
+    moved.first_element = elements;
+    std::copy_n(model->weights.begin() + parameter.first_element, parameter.elements,
+                model->weights.begin() + elements);
+    elements += parameter.elements;
+    model->table[kept++] = std::move(moved);
+  }
+  model->table.resize(kept);
+  model->present.resize(kept);
+  model->weights.resize(static_cast<size_t>(elements));
+  if (!left.empty()) model->notes.push_back("left out, a task's head: " + join(left, ", "));
+}
+
+Status copy_tokenizer(FileSystem& fs, const std::string& from, const std::string& to, std::vector<std::string>* files) {
+  if (from.empty()) return {};
+  for (const std::string& name : kTokenizerFiles) {
+    if (!fs.exists(from + "/" + name)) continue;
+    STRAND_ASSIGN(const std::string content, fs.read_file(from + "/" + name));
+    STRAND_TRY(write_file_atomically(fs, to + "/" + name, content));
+    files->push_back(name);
+  }
+  return {};
+}
+
+// Weights, tokenizer and config.json, in this order: a directory with a config.json is whole.
+Result<std::vector<std::string>> write_published(FileSystem& fs, const ModelDirectory& model, const Family& family,
+                                                 const std::string& directory, bool bf16, uint64_t shard_bytes) {
+  STRAND_ASSIGN(std::vector<TensorToWrite> tensors, tensors_to_write(family, model.config, model.table, model.weights));
+  SafetensorsOptions options;
+  options.type = bf16 ? TensorType::kBF16 : TensorType::kF32;
+  STRAND_ASSIGN(std::vector<std::string> files,
+                write_safetensors_model(fs, directory, std::move(tensors), shard_bytes, options));
+  STRAND_TRY(copy_tokenizer(fs, model.tokenizer_directory, directory, &files));
+  Json config = family.write_config(model.config, special_ids(fs, family, model.tokenizer_directory));
+  config["torch_dtype"] = bf16 ? "bfloat16" : "float32";
+  files.emplace_back("config.json");
+  STRAND_TRY(write_file_atomically(fs, directory + "/config.json", dump_json(config, 2) + "\n"));
+  return files;
+}
+
+}  // namespace
+
+Result<ImportedModel> import_model(FileSystem& fs, const ImportOptions& options) {
+  STRAND_ASSIGN(ModelDirectory model, load_model_directory(fs, options.directory));
+  if (model.family.empty()) {
+    return bad_input(concat(options.directory, ": is a run directory already; import takes published weights"));
+  }
+  draw_absent(&model, options.seed);
+  STRAND_ASSIGN(const Family* family, family_for_export(model.config));
+  STRAND_TRY(claim_empty(fs, options.run_directory));
+  const std::string weights = options.run_directory + "/weights";
+  STRAND_TRY(fs.make_directories(weights));
+  STRAND_TRY(write_published(fs, model, *family, weights, /*bf16=*/false, /*shard_bytes=*/0));
+  ImportedModel out{options.run_directory,
+                    model.family,
+                    model.config,
+                    parameter_count(model.config),
+                    model_digest(model.table, model.weights),
+                    model.notes};
+  const ImportManifest manifest{options.directory, model.family, out.parameters, out.digest};
+  STRAND_TRY(write_file_atomically(fs, weights + "/manifest.json", import_manifest_text(manifest)));
+  return out;
+}
+
+Result<ExportedModel> export_model(FileSystem& fs, const ExportOptions& options) {
+  STRAND_ASSIGN(ModelDirectory model, load_model_directory(fs, options.source, options.step));
+  leave_out_tasks(&model);
+  if (!model.complete()) {
+    return bad_input(concat(options.source,
+                            ": has no language-model head; import it first, which draws one: strand"
+                            " import ",
+                            options.source));
+  }
+  STRAND_ASSIGN(const Family* family, family_for_export(model.config));
+  STRAND_TRY(claim_empty(fs, options.directory));
+  ExportedModel out;
+  STRAND_ASSIGN(out.files, write_published(fs, model, *family, options.directory, options.bf16, options.shard_bytes));
+  out.origin = model.origin;
+  out.family = family->name;
+  out.architecture = family->architecture;
+  out.step = model.step;
+  out.parameters = static_cast<int64_t>(model.weights.size());
+  out.digest = model_digest(model.table, model.weights);
+  out.notes = model.notes;
+  return out;
+}
+
+std::string model_section(const TransformerConfig& config, const std::string& init) {
+  // The preset that needs the fewest overrides names the model best; every key is written anyway.
+  JobSpec spec;
+  spec.model.config = config;
+  spec.model.init = init;
+  size_t fewest = SIZE_MAX;
+  for (const std::string& name : preset_names()) {
+    const auto preset = preset_config(name);
+    const size_t differences = preset.ok() ? model_differences(*preset, config).size() : SIZE_MAX;
+    if (differences >= fewest) continue;
+    fewest = differences;
+    spec.model.preset = name;
+  }
+  const std::string all = effective_job_toml(spec);
+  const size_t begin = all.find("[model]");
+  const size_t end = all.find("\n\n", begin);
+  return all.substr(begin, end == std::string::npos ? end : end + 1 - begin);
+}
+
+}  // namespace strand
