@@ -1,156 +1,169 @@
-// Reads a model, its weights and batches from a file written by omni_dna_parity.py; writes what Strand makes of them:
-//   parity_dump IN OUT
-// IN, little-endian:  int64 layers, hidden, heads, mlp_hidden, vocabulary, max_sequence, norm, positions, mlp, tied,
-//   bias, bf16, rows, segment, steps;  double norm_eps, rope_theta, learning_rate, weight_decay, clip, epsilon;
-//   float weights[elements];  uint16 tokens[steps][rows][segment], lengths[steps][rows];
-//   float gradients[steps][elements] (mean gradients to feed to AdamW alone)
-// OUT: float logits[rows * segment][vocabulary] of the first batch; double loss (sum), targets; float
-// gradient[elements]
-//   (sum); float weights[elements] after `steps` training steps; float weights[elements] after AdamW on `gradients`.
+// Strand's side of the comparison with PyTorch (strand.py is the other end):
+//   parity_dump table REQUEST    prints [{"name", "shape", "decayed"}, ...]: the parameters in flat order
+//   parity_dump run REQUEST      computes, writes files, prints {"loss", "targets", "losses"}
+// REQUEST is JSON: {"job": {"model.preset": "opt-125m", "train.clip": 1, ...}, "rows", "segment", "steps", "bf16",
+// "threads", "in": folder, "out": folder, "outputs": [names]}.
+// Reads from `in`, little-endian: weights (fp32, flat), ids, targets (int32 [steps][rows][segment]; -100: none),
+// lengths (int32 [steps][rows]); for "fed" also gradients (fp32 [steps][parameters], means over targets). Writes the
+// named of:
+//   hidden    fp32 [layers + 1][rows * segment][hidden]: the input of each block, and the last block's output
+//   logits    fp32 [rows * segment][vocabulary]
+//   gradient  fp32 [parameters], of the sum over targets
+//   trained   fp32 [parameters], the weights after `steps` updates, one batch each
+//   fed       fp32 [parameters], the weights after AdamW alone on `gradients`
+// The first three are of the first batch; so are "loss" (a sum) and "targets". "losses" are means, one a step.
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
-#include <iterator>
+#include <iostream>
 #include <string>
 #include <vector>
 
+#include "shared/base/check.h"
+#include "tests/parity/parity_model.h"
 #include "worker/params/optimizer.h"
-#include "worker/trainer.h"
-#include "worker/trainer_impl.h"
 
-namespace strand {
+namespace strand::parity {
 namespace {
 
-class Reader {
- public:
-  explicit Reader(const std::string& path) : in_(path, std::ios::binary) {}
-  template <class T>
-  std::vector<T> read(int64_t count) {
-    std::vector<T> values(static_cast<size_t>(count));
-    in_.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(T)));
-    STRAND_CHECK(in_.good(), "the input ends early");
-    return values;
-  }
-  int64_t integer() { return read<int64_t>(1)[0]; }
-  double real() { return read<double>(1)[0]; }
-
- private:
-  std::ifstream in_;
-};
-
-template <class T>
-void write(std::ofstream& out, const T* data, size_t count) {
-  out.write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(count * sizeof(T)));
-}
-
-struct Input : BatchSource {
-  explicit Input(Reader in) {
-    TransformerConfig& c = spec.model.config;
-    c.layers = in.integer();
-    c.hidden = in.integer();
-    c.heads = in.integer();
-    c.mlp_hidden = in.integer();
-    c.vocabulary = in.integer();
-    c.max_sequence = in.integer();
-    c.norm = static_cast<NormKind>(in.integer());
-    c.positions = static_cast<PositionKind>(in.integer());
-    c.mlp = static_cast<MlpKind>(in.integer());
-    c.tied = in.integer() != 0;
-    c.bias = c.mlp_up_bias = c.mlp_down_bias = in.integer() != 0;
-    spec.train.precision = in.integer() != 0 ? Precision::kBf16 : Precision::kFp32;
-    spec.train.lanes = 1;
-    spec.train.micro_batch = in.integer();
-    spec.data.segment = in.integer();
-    spec.train.steps = in.integer();
-    c.norm_eps = static_cast<float>(in.real());
-    c.rope_theta = static_cast<float>(in.real());
-    spec.train.learning_rate = in.real();
-    spec.train.weight_decay = in.real();
-    spec.train.clip = in.real();
-    spec.train.epsilon = in.real();
-    spec.train.schedule = ScheduleKind::kConstant;
-    spec.train.warmup = 0;
-    elements = parameter_count(c);
-    weights = in.read<float>(elements);
-    tokens = in.read<uint16_t>(spec.train.steps * spec.train.micro_batch * spec.data.segment);
-    lengths = in.read<uint16_t>(spec.train.steps * spec.train.micro_batch);
-    gradients = in.read<float>(spec.train.steps * elements);
-  }
-  Result<Batch> training_rows(uint64_t first_row, int64_t rows) override {
-    return Batch{first_row, rows, spec.data.segment,
-                 tokens.data() + first_row * static_cast<uint64_t>(spec.data.segment), lengths.data() + first_row};
-  }
-  Result<Batch> held_out_rows(uint64_t first_row, int64_t rows) override { return training_rows(first_row, rows); }
-
+struct Request {
   JobSpec spec;
-  int64_t elements = 0;
-  std::vector<float> weights, gradients;
-  std::vector<uint16_t> tokens, lengths;
+  int64_t rows = 0, segment = 0, steps = 0;
+  bool bf16 = false;
+  int threads = 1;
+  std::string in, out;
+  std::vector<std::string> outputs;
+
+  bool wants(const char* name) const { return std::find(outputs.begin(), outputs.end(), name) != outputs.end(); }
 };
 
-void write_model(Input& input, const OpContext& context, ParamShard& shard, std::ofstream& out) {
-  const TransformerConfig& config = input.spec.model.config;
-  const bool bf16 = input.spec.train.precision == Precision::kBf16;
-  const int64_t rows = input.spec.train.micro_batch, segment = input.spec.data.segment;
-  Transformer model(config, shard.table(),
-                    {.dtype = bf16 ? DType::kBF16 : DType::kF32, .rows = rows, .segment = segment});
-  PreparedBatch batch;
-  const Status filled = batch.fill(*input.training_rows(0, rows), config, 0, rows, segment);
-  STRAND_CHECK(filled.ok(), filled.ok() ? "" : filled.error().message());
-  const KeyRange all{0, shard.elements()};
-  const Weights weights{shard.pull(all), shard.pull_bf16(all)};
-  std::vector<float> gradient(static_cast<size_t>(model.layout().gradients));
-  std::vector<float> logits(static_cast<size_t>(rows * segment * config.vocabulary));
-  const Gradients gradients{gradient.data()};
-  model.forward(context, weights, batch.view(), Mode::kTrain);
-  model.logits(context, weights, batch.view(), {logits.data(), DType::kF32, rows * segment, config.vocabulary});
-  const CrossEntropySum sum = model.loss(context, weights, batch.view(), &gradients);
-  model.backward(context, weights, batch.view(), gradients);
-  model.fold_tied(context, gradients);
-  const double scalars[] = {sum.loss, static_cast<double>(sum.targets)};
-  write(out, logits.data(), logits.size());
-  write(out, scalars, 2);
-  write(out, gradient.data(), static_cast<size_t>(input.elements));
+// The values at [first, first + out.size()) of a file.
+template <class T>
+void read(const Request& request, const char* name, int64_t first, std::span<T> out) {
+  std::ifstream in(request.in + "/" + name, std::ios::binary);
+  in.seekg(first * static_cast<int64_t>(sizeof(T)));
+  in.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size_bytes()));
+  STRAND_CHECK(in.good(), request.in, "/", name, ": expected ", out.size(), " values from number ", first);
 }
 
-int run(const std::string& in, const std::string& out_path) {
-  Input input{Reader(in)};
-  std::ofstream out(out_path, std::ios::binary);
-  auto created = Trainer::create(input.spec, {}, {.threads = 2, .backend = Backend::kCpu});
-  STRAND_CHECK(created.ok(), created.ok() ? "" : created.error().message());
-  Trainer& trainer = **created;
-  ParamShard& shard = trainer.shard();
-  std::copy(input.weights.begin(), input.weights.end(), shard.weights().begin());
-  trainer.restored(0);
+void append(std::ofstream& out, std::span<const float> values) {
+  out.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size_bytes()));
+}
 
-  ThreadPool pool(2);
-  Workspace workspace(2);
-  const OpContext context{&pool, &workspace, Backend::kCpu};
-  write_model(input, context, shard, out);
-  for (int64_t step = 0; step < input.spec.train.steps; ++step) {
-    const auto result = trainer.step(input);
-    STRAND_CHECK(result.ok(), result.ok() ? "" : result.error().message());
-  }
-  write(out, shard.weights().data(), shard.weights().size());
-
-  ParamShard fed(parameter_table(input.spec.model.config), input.spec.train, false);
-  std::copy(input.weights.begin(), input.weights.end(), fed.weights().begin());
-  fed.restored(context, 0);
-  for (int64_t step = 0; step < input.spec.train.steps; ++step) {
-    fed.push({0, input.elements}, input.gradients.data() + step * input.elements);
-    fed.commit(context, fed.squared_norm(context), 1, input.spec.train.learning_rate);
-  }
-  write(out, fed.weights().data(), fed.weights().size());
+void write(const Request& request, const char* name, std::span<const float> values) {
+  std::ofstream out(request.out + "/" + name, std::ios::binary);
+  append(out, values);
   out.close();
-  return out.good() ? 0 : 1;
+  STRAND_CHECK(out.good(), request.out, "/", name, ": cannot write");
+}
+
+TokenRows batch_of(const Request& request, int64_t step) {
+  const int64_t tokens = request.rows * request.segment;
+  TokenRows batch;
+  batch.ids.resize(static_cast<size_t>(tokens));
+  batch.targets.resize(static_cast<size_t>(tokens));
+  batch.lengths.resize(static_cast<size_t>(request.rows));
+  read(request, "ids", step * tokens, std::span(batch.ids));
+  read(request, "targets", step * tokens, std::span(batch.targets));
+  read(request, "lengths", step * request.rows, std::span(batch.lengths));
+  return batch;
+}
+
+void load(const Request& request, ParityModel& model) {
+  read(request, "weights", 0, model.weights());
+  model.ready();
+}
+
+void write_hidden(const Request& request, const ParityModel& model) {
+  std::ofstream out(request.out + "/hidden", std::ios::binary);
+  for (int64_t layer = 0; layer <= request.spec.model.config.layers; ++layer) append(out, model.hidden(layer));
+  out.close();
+  STRAND_CHECK(out.good(), request.out, "/hidden: cannot write");
+}
+
+// Trains from the loaded weights; the mean loss of each step.
+Json train(const Request& request, ParityModel& model) {
+  Json losses = Json::array();
+  for (int64_t step = 0; step < request.steps; ++step) {
+    const CrossEntropySum sum = model.run(batch_of(request, step));
+    losses.push_back(sum.loss / static_cast<double>(sum.targets));
+    model.step(sum.targets);
+  }
+  return losses;
+}
+
+void feed(const Request& request, ParityModel& model) {
+  const auto elements = static_cast<int64_t>(model.weights().size());
+  std::vector<float> gradient(model.weights().size());
+  for (int64_t step = 0; step < request.steps; ++step) {
+    read(request, "gradients", step * elements, std::span(gradient));
+    model.step(gradient.data(), 1);
+  }
+}
+
+Json run(const Request& request) {
+  ParityModel model(request.spec, request.rows, request.segment, request.bf16, request.threads);
+  load(request, model);
+  const CrossEntropySum sum = model.run(batch_of(request, 0));
+  if (request.wants("hidden")) write_hidden(request, model);
+  if (request.wants("logits")) write(request, "logits", model.logits());
+  if (request.wants("gradient")) write(request, "gradient", model.gradient());
+  Json losses = Json::array();
+  if (request.wants("trained")) {
+    losses = train(request, model);
+    write(request, "trained", model.weights());
+  }
+  if (request.wants("fed")) {
+    ParityModel fed(request.spec, request.rows, request.segment, request.bf16, request.threads);
+    load(request, fed);
+    feed(request, fed);
+    write(request, "fed", fed.weights());
+  }
+  return {{"loss", sum.loss}, {"targets", sum.targets}, {"losses", losses}};
+}
+
+Json table(const Request& request) {
+  Json tensors = Json::array();
+  for (const ParameterInfo& tensor : parameter_table(request.spec.model.config)) {
+    const bool decayed = weight_decay(request.spec.train, tensor.decay) != 0;
+    tensors.push_back({{"name", tensor.name}, {"shape", tensor.shape}, {"decayed", decayed}});
+  }
+  return tensors;
+}
+
+Result<Request> parse(const std::string& text) {
+  STRAND_ASSIGN(const Json json, parse_json(text, "request"));
+  Request request;
+  STRAND_ASSIGN(request.spec, job_of(json.at("job")));
+  request.rows = json.value("rows", int64_t{0});
+  request.segment = json.value("segment", int64_t{0});
+  request.steps = json.value("steps", int64_t{0});
+  request.bf16 = json.value("bf16", false);
+  request.threads = json.value("threads", 1);
+  request.in = json.value("in", "");
+  request.out = json.value("out", "");
+  request.outputs = json.value("outputs", std::vector<std::string>{});
+  return request;
+}
+
+int main_of(const std::string& command, const std::string& text) {
+  const auto request = parse(text);
+  if (!request.ok()) {
+    std::fprintf(stderr, "parity_dump: %s\n", request.error().message().c_str());
+    return 2;
+  }
+  std::cout << dump_json(command == "table" ? table(*request) : run(*request)) << '\n';
+  return 0;
 }
 
 }  // namespace
-}  // namespace strand
+}  // namespace strand::parity
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: parity_dump IN OUT\n");
+  const std::string command = argc == 3 ? argv[1] : "";
+  if (command != "table" && command != "run") {
+    std::fprintf(stderr, "usage: parity_dump table|run REQUEST\n");
     return 2;
   }
-  return strand::run(argv[1], argv[2]);
+  return strand::parity::main_of(command, argv[2]);
 }
