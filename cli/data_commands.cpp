@@ -81,14 +81,16 @@ void add_tokenizer(CLI::App& app, Chosen* chosen) {
   add<TokenizerEncodeOptions>(
       *group, chosen, "encode", "The ids of a sequence", "strand tokenizer encode tokenizer.json ACGTACGT",
       [](CLI::App* command, TokenizerEncodeOptions* options) {
-        command->add_option("tokenizer", options->tokenizer, "nucleotide, kmer:K, or a tokenizer.json")->required();
+        command->add_option("tokenizer", options->tokenizer, "nucleotide, kmer:K, or a tokenizer's file or folder")
+            ->required();
         command->add_option("text", options->text, "bases")->required();
       },
       [](const TokenizerEncodeOptions& options, bool) { return tokenizer_encode(options); });
   add<TokenizerDecodeOptions>(
       *group, chosen, "decode", "The sequence of ids", "strand tokenizer decode tokenizer.json 5 6 7 8",
       [](CLI::App* command, TokenizerDecodeOptions* options) {
-        command->add_option("tokenizer", options->tokenizer, "nucleotide, kmer:K, or a tokenizer.json")->required();
+        command->add_option("tokenizer", options->tokenizer, "nucleotide, kmer:K, or a tokenizer's file or folder")
+            ->required();
         command->add_option("ids", options->ids, "token ids")->required();
       },
       [](const TokenizerDecodeOptions& options, bool) { return tokenizer_decode(options); });

@@ -51,7 +51,7 @@ struct TokenizerTrainOptions {
 };
 Result<CommandReport> tokenizer_train(const TokenizerTrainOptions& options);
 
-// strand tokenizer encode | decode. `tokenizer`: "nucleotide", "kmer:K" or the path of a tokenizer.json.
+// strand tokenizer encode | decode. `tokenizer`: "nucleotide", "kmer:K" or a path (tokenizer/open_tokenizer.h).
 struct TokenizerEncodeOptions {
   std::string tokenizer;
   std::string text;

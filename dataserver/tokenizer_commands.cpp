@@ -1,5 +1,7 @@
 #include "dataserver/commands.h"
+#include "dataserver/corpus/corpus_reader.h"
 #include "dataserver/dataset_tokenizer.h"
+#include "dataserver/tokenizer/open_tokenizer.h"
 #include "shared/base/text.h"
 #include "shared/formats/json.h"
 
@@ -7,7 +9,7 @@ namespace strand {
 
 namespace {
 
-// "nucleotide", "kmer:K" or a file.
+// "nucleotide", "kmer:K", a file or a folder.
 Result<std::unique_ptr<Tokenizer>> named_tokenizer(const std::string& name) {
   if (name == "nucleotide") return make_nucleotide_tokenizer();
   if (name.starts_with("kmer:")) {
@@ -18,12 +20,14 @@ Result<std::unique_ptr<Tokenizer>> named_tokenizer(const std::string& name) {
     return make_kmer_tokenizer(k[0] - '0');
   }
   const auto fs = make_posix_file_system();
-  const auto text = fs->read_file(name);
-  if (!text.ok()) {
-    return bad_input(concat("--tokenizer ", name, ": expected nucleotide, kmer:K or a tokenizer.json (",
-                            text.error().message(), ")"));
+  auto opened = open_tokenizer(*fs, name);
+  if (!opened.ok() && !fs->exists(name)) {
+    return bad_input(concat("--tokenizer ", name,
+                            ": expected nucleotide, kmer:K, or a tokenizer.json, vocab.json, vocab.txt or folder of"
+                            " these (",
+                            opened.error().message(), ")"));
   }
-  return parse_tokenizer_json(*text, name);
+  return opened;
 }
 
 // Trains in a store of its own in `folder`.

@@ -70,6 +70,7 @@ Result<std::unique_ptr<Tokenizer>> parse_bpe_files(const NamedText& vocab, const
                  .frame = byte_level_frame(reader.ids(), config, specials),
                  .specials = specials,
                  .document = {}};
+  std::sort(parts.added.begin(), parts.added.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
   std::vector<std::string> texts = reader.tokens();
   for (const AddedToken& token : parts.added) {
     if (static_cast<size_t>(token.id) >= texts.size()) texts.push_back(token.content);

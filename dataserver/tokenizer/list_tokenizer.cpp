@@ -174,10 +174,17 @@ class ListTokenizer final : public Tokenizer {
     std::string lines;
     for (const std::string& token : list_.tokens) lines += token + "\n";
     std::vector<TokenizerFile> files = {{"tokenizer.json", to_json()}, {"vocab.txt", std::move(lines)}};
-    // EsmTokenizer is the Python class that cuts by this rule; its names are those in angle brackets.
+    // EsmTokenizer is the Python class that cuts by this rule; its names are those in angle brackets. It closes every
+    // sequence with the eos token unless that is said to be none.
     const bool esm = token(list_.specials.unknown) == "<unk>";
-    for (TokenizerFile& file :
-         config_files(list_.specials, list_.tokens, added(), esm ? "EsmTokenizer" : "PreTrainedTokenizerFast", {})) {
+    SpecialTokens named = list_.specials;
+    std::vector<std::pair<std::string, Json>> extra;
+    if (esm && list_.frame.suffix.empty()) {
+      named.eos = -1;
+      extra.emplace_back("eos_token", nullptr);
+    }
+    const std::string tokenizer_class = esm ? "EsmTokenizer" : "PreTrainedTokenizerFast";
+    for (TokenizerFile& file : config_files(named, list_.tokens, added(), tokenizer_class, extra)) {
       files.push_back(std::move(file));
     }
     return files;
@@ -219,10 +226,11 @@ TokenIds ids_of(const std::vector<std::string>& tokens) {
   return ids;
 }
 
-// With specials by name or config; the unknown token must be there.
-Result<TokenList> named_list(const FilePlace& place, std::vector<std::string> tokens, const TokenizerConfig& config) {
+// With specials by name or config; `unknown` unless it is -1; an unknown token must be there.
+Result<TokenList> named_list(const FilePlace& place, std::vector<std::string> tokens, const TokenizerConfig& config,
+                             int32_t unknown) {
   TokenList list;
-  STRAND_ASSIGN(list.specials, name_specials(place, ids_of(tokens), config, -1, {}));
+  STRAND_ASSIGN(list.specials, name_specials(place, ids_of(tokens), config, unknown, {}));
   if (list.specials.unknown < 0) {
     return place.refused("the vocabulary", "it has no unknown token; add a line [UNK] or <unk>");
   }
@@ -273,7 +281,7 @@ Result<std::unique_ptr<Tokenizer>> parse_vocab_txt(std::string_view text, const 
     if (token.ends_with('\r')) token.pop_back();
   }
   STRAND_TRY(check_token_list(place, tokens, line_of));
-  STRAND_ASSIGN(TokenList list, named_list(place, std::move(tokens), config));
+  STRAND_ASSIGN(TokenList list, named_list(place, std::move(tokens), config, -1));
   list.frame = list_frame(config, list.specials);
   return make_list_tokenizer(std::move(list));
 }
@@ -284,7 +292,10 @@ Result<std::unique_ptr<Tokenizer>> read_word_level(const FilePlace& place, const
   STRAND_ASSIGN(std::vector<std::string> tokens, read_vocabulary(get(model, "vocab"), place, "model.vocab", true));
   STRAND_TRY(check_token_list(place, tokens, entry_of));
   const TokenIds ids = ids_of(tokens);
-  STRAND_ASSIGN(TokenList list, named_list(place, std::move(tokens), config));
+  const Json& unknown = get(model, "unk_token");
+  const auto found = unknown.is_string() ? ids.find(unknown.get<std::string>()) : ids.end();
+  if (found == ids.end()) return place.wrong("model.unk_token", "a token of model.vocab", unknown);
+  STRAND_ASSIGN(TokenList list, named_list(place, std::move(tokens), config, found->second));
   STRAND_ASSIGN(list.frame, read_frame(place, get(document, "post_processor"), ids));
   auto tokenizer = make_list_tokenizer(std::move(list));
   const auto ours = parse_json(tokenizer->to_json(), place.origin());

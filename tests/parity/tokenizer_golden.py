@@ -4,7 +4,7 @@
 Run from the repository's root, in a virtual environment with `pip install tokenizers`:
     ninja -C build/dev tokenizer_dump
     python tests/parity/tokenizer_golden.py --dump build/dev/tokenizer_dump \
-        --published ../shared/data/tokenizers/dnabert2-tokenizer.json
+        --published ../shared/data/tokenizers
 tests/unit/tokenizer/golden_test.cpp makes the same strings and compares the hashes of Strand's ids. With --check the
 file is not written but compared.
 """
@@ -29,7 +29,9 @@ SEED = 20260101
 PIECES = ["[MASK]", "[CLS]", "[UNK]", "[SEP]", "[PAD]", "[BOS]", "[EOS]", "[UNUSED1]", "[", "MASK]", "[MAS", "[[MASK]]",
           "<mask>", "<unk>", "<cls>", "<pad>", "<", "\n", " ", "\t", "\u00a0", "\u2009", "\u3000", "\u0085", "\u001c",
           "\u00e9", "\u4e2d", "\U0001f600", "\u00a9", "\u00b2", "\u0301", "_", "N", "NNNN", "n", "acgt", "U", "R", "Y",
-          "0", "11", "-", ".", "''", "Domain: DNA\nSequence: "]
+          "0", "11", "-", ".", "''", "Domain: DNA\nSequence: ", "'s", "they'll", "DON'T", " the promoter", "  ", " \r\n\n",
+          "\u0416\u0437", "\u00bd", "\u0663", "\u2160", "\u2028", "\u200b", "\U0001d7d8", "\u0301\u0905", "2.5", "x_1",
+          "<|endoftext|>", "</s>", "<s>"]
 
 
 class Generator:
@@ -71,23 +73,38 @@ def genome():
         return "".join(line.strip() for line in lines if not line.startswith(">"))[:GENOME_BASES]
 
 
+def dnabert2(folder):
+    path = folder / "dnabert2-tokenizer.json"
+    if hashlib.sha256(path.read_bytes()).hexdigest() != PUBLISHED_SHA256:
+        sys.exit(f"{path}: not the published file (its sha256 differs)")
+    return tokenizers.Tokenizer.from_file(str(path))
+
+
+def gpt2(folder):
+    model = tokenizers.models.BPE.from_file(str(folder / "gpt2-vocab.json"), str(folder / "gpt2-merges.txt"))
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.add_special_tokens(["<|endoftext|>"])
+    return tokenizer
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dump", required=True, help="the tokenizer_dump program")
-    parser.add_argument("--published", required=True, help="DNABERT-2's tokenizer.json")
+    parser.add_argument("--published", required=True, type=pathlib.Path,
+                        help="folder with dnabert2-tokenizer.json, gpt2-vocab.json and gpt2-merges.txt")
     parser.add_argument("--check", action="store_true", help="compare with the file instead of writing it")
     arguments = parser.parse_args()
-    published = pathlib.Path(arguments.published).read_bytes()
-    if hashlib.sha256(published).hexdigest() != PUBLISHED_SHA256:
-        sys.exit(f"{arguments.published}: not the published file (its sha256 differs)")
+    published = {"dnabert2": dnabert2(arguments.published), "gpt2": gpt2(arguments.published)}
     generator = Generator()
     strings = [generator.next() for _ in range(STRINGS)]
     hashes = {}
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([arguments.dump, folder], check=True)
         paths = {path.stem: str(path) for path in sorted(pathlib.Path(folder).glob("*.json"))}
-        for name, path in {"dnabert2": arguments.published, **paths}.items():
-            tokenizer = tokenizers.Tokenizer.from_file(path)
+        for name, path in paths.items():
+            published[name] = tokenizers.Tokenizer.from_file(path)
+        for name, tokenizer in sorted(published.items()):
             hashes[name] = {"strings": hash_ids(strings, tokenizer), "genome": hash_ids([genome()], tokenizer)}
     golden = {"made_by": f"tests/parity/tokenizer_golden.py with tokenizers {tokenizers.__version__}", "seed": SEED,
               "strings": STRINGS, "genome_bases": GENOME_BASES, "pieces": PIECES, "hashes": hashes}

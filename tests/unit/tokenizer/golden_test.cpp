@@ -2,6 +2,7 @@
 // (tests/parity/tokenizer_golden.py makes that file and describes the strings).
 #include <gtest/gtest.h>
 
+#include "dataserver/tokenizer/bpe_files.h"
 #include "shared/formats/json.h"
 #include "tests/unit/tokenizer/test_tokenizers.h"
 
@@ -82,6 +83,18 @@ TEST(TokenizerGolden, Published) {
   const auto tokenizer = parse_tokenizer_json(text, kPublishedTokenizer);
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message();
   compare(*tokenizer.value(), "dnabert2");
+}
+
+TEST(TokenizerGolden, Gpt2) {
+  const std::string vocab = read_text(kGpt2Vocabulary), merges = read_text(kGpt2Merges);
+  if (vocab.empty() || merges.empty()) GTEST_SKIP() << kGpt2Vocabulary << " or " << kGpt2Merges << " is absent";
+  const auto tokenizer = parse_bpe_files({vocab, kGpt2Vocabulary}, {merges, kGpt2Merges}, {});
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message();
+  compare(*tokenizer.value(), "gpt2");
+}
+
+TEST(TokenizerGolden, SmallBytes) {
+  compare(*small_bytes(), "bytes");
 }
 
 TEST(TokenizerGolden, Trained) {

@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
   const std::string folder = argv[1];
   std::ofstream(folder + "/trained.json") << trained.value()->to_json();
   std::ofstream(folder + "/nucleotide.json") << strand::make_nucleotide_tokenizer()->to_json();
+  std::ofstream(folder + "/bytes.json") << strand::small_bytes()->to_json();
   std::ofstream(folder + "/kmer6.json") << strand::make_kmer_tokenizer(6)->to_json();
   return 0;
 }

@@ -1,0 +1,78 @@
+// tokenizer_encode TOKENIZER TEXTS IDS: encodes the texts of one file with the tokenizer of a file or folder.
+// TEXTS: for each text its length in bytes (uint32, little-endian), then the bytes. IDS: for each text the number of
+// its ids, then the ids (all int32). One line of JSON on standard output: bytes, tokens, seconds (encoding alone), and
+// the tokenizer's vocabulary, frame and special tokens. The Strand side of tokenizer_parity.py.
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "dataserver/tokenizer/open_tokenizer.h"
+#include "shared/formats/json.h"
+
+namespace strand {
+namespace {
+
+std::vector<std::string_view> cut(std::string_view file) {
+  std::vector<std::string_view> texts;
+  while (file.size() >= sizeof(uint32_t)) {
+    uint32_t length = 0;
+    std::memcpy(&length, file.data(), sizeof length);
+    texts.push_back(file.substr(sizeof length, length));
+    file.remove_prefix(std::min<size_t>(file.size(), sizeof length + length));
+  }
+  return texts;
+}
+
+Json described(const Tokenizer& tokenizer) {
+  const SpecialTokens s = tokenizer.specials();
+  const Json specials = {{"unk", s.unknown}, {"cls", s.cls}, {"sep", s.sep}, {"pad", s.pad},
+                         {"mask", s.mask},   {"bos", s.bos}, {"eos", s.eos}};
+  return {{"vocabulary", tokenizer.vocabulary()},
+          {"prefix", tokenizer.frame().prefix},
+          {"suffix", tokenizer.frame().suffix},
+          {"specials", specials}};
+}
+
+int run(const std::string& name, const std::string& texts_path, const std::string& ids_path) {
+  const auto fs = make_posix_file_system();
+  const auto tokenizer = open_tokenizer(*fs, name);
+  if (!tokenizer.ok()) {
+    std::fprintf(stderr, "%s\n", tokenizer.error().message().c_str());
+    return exit_code(tokenizer.error());
+  }
+  std::ifstream in(texts_path, std::ios::binary);
+  const std::string file(std::istreambuf_iterator<char>(in), {});
+  const std::vector<std::string_view> texts = cut(file);
+  std::vector<std::vector<int32_t>> all(texts.size());
+  size_t bytes = 0, tokens = 0;
+  const auto start = std::chrono::steady_clock::now();
+  for (size_t i = 0; i < texts.size(); ++i) {
+    tokenizer.value()->encode(texts[i], &all[i]);
+    bytes += texts[i].size();
+    tokens += all[i].size();
+  }
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  std::ofstream out(ids_path, std::ios::binary);
+  for (const std::vector<int32_t>& ids : all) {
+    const int32_t count = static_cast<int32_t>(ids.size());
+    out.write(reinterpret_cast<const char*>(&count), sizeof count);
+    out.write(reinterpret_cast<const char*>(ids.data()), static_cast<std::streamsize>(ids.size() * sizeof(int32_t)));
+  }
+  Json report = described(*tokenizer.value());
+  report["bytes"] = bytes;
+  report["tokens"] = tokens;
+  report["seconds"] = seconds.count();
+  std::printf("%s\n", dump_json(report).c_str());
+  return out.good() ? 0 : 2;
+}
+
+}  // namespace
+}  // namespace strand
+
+int main(int argc, char** argv) {
+  if (argc == 4) return strand::run(argv[1], argv[2], argv[3]);
+  std::fprintf(stderr, "usage: tokenizer_encode TOKENIZER TEXTS IDS (see tests/parity/tokenizer_parity.py)\n");
+  return 2;
+}
