@@ -138,3 +138,41 @@ class Folder(torch.nn.Module):
         super().__init__()
         for name, module in modules.items():
             setattr(self, name, module)
+
+
+def esm_names(c):
+    """What both Nucleotide Transformers call all but positions and the MLP's first matrix."""
+    names = Names()
+    names.weight("embedding", "esm.embeddings.word_embeddings")
+    for n in range(c["layers"]):
+        ours, theirs = "blocks.%d." % n, "esm.encoder.layer.%d." % n
+        names.affine(ours + "attention_norm", theirs + "attention.LayerNorm")
+        names.affine(ours + "attention.qkv", *[theirs + "attention.self." + p for p in ("query", "key", "value")])
+        names.affine(ours + "attention.out", theirs + "attention.output.dense")
+        names.affine(ours + "mlp_norm", theirs + "LayerNorm")
+    names.affine("final_norm", "esm.encoder.emb_layer_norm_after")
+    names.affine("head.transform", "lm_head.dense")
+    names.affine("head.transform_norm", "lm_head.layer_norm")
+    names.weight("head", "lm_head.decoder")
+    names.tensor("head.bias", "lm_head.bias")
+    return names
+
+
+class BertHead(torch.nn.Module):
+    """cls.predictions of BERT's children; the output matrix is the embedding."""
+
+    def __init__(self, embedding, eps):
+        super().__init__()
+        vocabulary, d = embedding.weight.shape
+        self.transform = Folder(dense=torch.nn.Linear(d, d), LayerNorm=torch.nn.LayerNorm(d, eps))
+        self.decoder = torch.nn.Linear(d, vocabulary)
+        self.decoder.weight = embedding.weight
+
+    def forward(self, x):
+        return self.decoder(self.transform.LayerNorm(torch.nn.functional.gelu(self.transform.dense(x))))
+
+    @staticmethod
+    def add_names(names):
+        names.affine("head.transform", "cls.predictions.transform.dense")
+        names.affine("head.transform_norm", "cls.predictions.transform.LayerNorm")
+        names.tensor("head.bias", "cls.predictions.decoder.bias")

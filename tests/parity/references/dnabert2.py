@@ -4,7 +4,7 @@ import math
 import torch
 from torch import nn
 
-from references.common import Folder, Names, Part, Reference, heads_of, key_bias, merge_heads
+from references.common import BertHead, Folder, Names, Part, Reference, heads_of, key_bias, merge_heads
 
 EPS = 1e-12
 
@@ -46,9 +46,7 @@ class Dnabert2(nn.Module):
             embeddings=Folder(word_embeddings=nn.Embedding(v, d), token_type_embeddings=nn.Embedding(2, d),
                               LayerNorm=nn.LayerNorm(d, EPS)),
             encoder=Folder(layer=nn.ModuleList(Layer(c) for _ in range(c["layers"]))))
-        self.cls = Folder(predictions=Folder(
-            transform=Folder(dense=nn.Linear(d, d), LayerNorm=nn.LayerNorm(d, EPS)), decoder=nn.Linear(d, v)))
-        self.cls.predictions.decoder.weight = self.bert.embeddings.word_embeddings.weight
+        self.cls = Folder(predictions=BertHead(self.bert.embeddings.word_embeddings, EPS))
 
     def forward(self, ids, mask):
         e = self.bert.embeddings
@@ -58,8 +56,7 @@ class Dnabert2(nn.Module):
         bias = -torch.tensor(self.slopes, dtype=x.dtype)[:, None, None] * distance + key_bias(mask, x.dtype)
         for layer in self.bert.encoder.layer:
             x = layer(x, bias)
-        head = self.cls.predictions
-        return head.decoder(head.transform.LayerNorm(nn.functional.gelu(head.transform.dense(x))))
+        return self.cls.predictions(x)
 
 
 def build(c, exact):
@@ -77,7 +74,5 @@ def build(c, exact):
         gated = theirs + "mlp.gated_layers.weight"
         names.tensor(ours + "mlp.up.weight", Part(gated, 1, 2), Part(gated, 0, 2))
         names.affine(ours + "mlp.down", theirs + "mlp.wo")
-    names.affine("head.transform", "cls.predictions.transform.dense")
-    names.affine("head.transform_norm", "cls.predictions.transform.LayerNorm")
-    names.tensor("head.bias", "cls.predictions.decoder.bias")
+    BertHead.add_names(names)
     return Reference(module, module.bert.encoder.layer, names, module)

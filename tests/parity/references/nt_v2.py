@@ -2,7 +2,8 @@
 half first; embedding and output matrix are two tensors."""
 from torch import nn
 
-from references.common import Folder, Names, Part, Reference, heads_of, key_bias, merge_heads, rotary_tables, rotate_half
+from references.common import Folder, Part, Reference, esm_names, heads_of, key_bias, merge_heads
+from references.common import rotary_tables, rotate_half
 
 EPS = 1e-12
 
@@ -61,20 +62,10 @@ class NucleotideTransformerV2(nn.Module):
 
 def build(c, exact):
     module = NucleotideTransformerV2(c, exact)
-    names = Names()
-    names.weight("embedding", "esm.embeddings.word_embeddings")
+    names = esm_names(c)
     for n in range(c["layers"]):
-        ours, theirs = "blocks.%d." % n, "esm.encoder.layer.%d." % n
-        names.affine(ours + "attention_norm", theirs + "attention.LayerNorm")
-        names.affine(ours + "attention.qkv", *[theirs + "attention.self." + p for p in ("query", "key", "value")])
-        names.affine(ours + "attention.out", theirs + "attention.output.dense")
-        names.affine(ours + "mlp_norm", theirs + "LayerNorm")
+        ours, theirs = "blocks.%d.mlp." % n, "esm.encoder.layer.%d." % n
         both = theirs + "intermediate.dense.weight"
-        names.tensor(ours + "mlp.up.weight", Part(both, 1, 2), Part(both, 0, 2))
-        names.weight(ours + "mlp.down", theirs + "output.dense")
-    names.affine("final_norm", "esm.encoder.emb_layer_norm_after")
-    names.affine("head.transform", "lm_head.dense")
-    names.affine("head.transform_norm", "lm_head.layer_norm")
-    names.weight("head", "lm_head.decoder")
-    names.tensor("head.bias", "lm_head.bias")
+        names.tensor(ours + "up.weight", Part(both, 1, 2), Part(both, 0, 2))
+        names.weight(ours + "down", theirs + "output.dense")
     return Reference(module, module.esm.encoder.layer, names, module)

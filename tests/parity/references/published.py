@@ -3,7 +3,7 @@ import torch
 from transformers import EsmConfig, EsmForMaskedLM, LlamaConfig, LlamaForCausalLM
 from transformers import OlmoConfig, OlmoForCausalLM, OPTConfig, OPTForCausalLM
 
-from references.common import Names, Reference, rotary_tables
+from references.common import Names, Reference, esm_names, rotary_tables
 
 
 def opt(c, exact):
@@ -38,22 +38,12 @@ def nt_v1(c, exact):
         num_hidden_layers=c["layers"], num_attention_heads=c["heads"], intermediate_size=c["mlp_hidden"],
         max_position_embeddings=c["max_sequence"] + 2, layer_norm_eps=1e-12, position_embedding_type="absolute",
         emb_layer_norm_before=False, token_dropout=True, tie_word_embeddings=False))
-    names = Names()
-    names.weight("embedding", "esm.embeddings.word_embeddings")
+    names = esm_names(c)
     names.weight("position", "esm.embeddings.position_embeddings")
     for n in range(c["layers"]):
         ours, theirs = "blocks.%d." % n, "esm.encoder.layer.%d." % n
-        names.affine(ours + "attention_norm", theirs + "attention.LayerNorm")
-        names.affine(ours + "attention.qkv", *[theirs + "attention.self." + p for p in ("query", "key", "value")])
-        names.affine(ours + "attention.out", theirs + "attention.output.dense")
-        names.affine(ours + "mlp_norm", theirs + "LayerNorm")
         names.affine(ours + "mlp.up", theirs + "intermediate.dense")
         names.affine(ours + "mlp.down", theirs + "output.dense")
-    names.affine("final_norm", "esm.encoder.emb_layer_norm_after")
-    names.affine("head.transform", "lm_head.dense")
-    names.affine("head.transform_norm", "lm_head.layer_norm")
-    names.weight("head", "lm_head.decoder")
-    names.tensor("head.bias", "lm_head.bias")
     return Reference(module, module.esm.encoder.layer, names,
                      lambda ids, mask: module(input_ids=ids, attention_mask=mask).logits)
 

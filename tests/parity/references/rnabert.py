@@ -2,7 +2,7 @@
 import torch
 from torch import nn
 
-from references.common import Folder, Names, Reference, heads_of, key_bias, merge_heads, rotary_tables, rotate_half
+from references.common import BertHead, Folder, Names, Reference, heads_of, key_bias, merge_heads, rotary_tables, rotate_half
 
 
 class Layer(nn.Module):
@@ -34,18 +34,14 @@ class RnaBert(nn.Module):
         self.bert = Folder(
             embeddings=Folder(word_embeddings=nn.Embedding(v, d)),
             encoder=Folder(layer=nn.ModuleList(Layer(c, exact) for _ in range(c["layers"])), ln=nn.LayerNorm(d, 1e-5)))
-        self.cls = Folder(predictions=Folder(
-            transform=Folder(dense=nn.Linear(d, d), LayerNorm=nn.LayerNorm(d, 1e-5)), decoder=nn.Linear(d, v)))
-        self.cls.predictions.decoder.weight = self.bert.embeddings.word_embeddings.weight
+        self.cls = Folder(predictions=BertHead(self.bert.embeddings.word_embeddings, 1e-5))
 
     def forward(self, ids, mask):
         x = self.bert.embeddings.word_embeddings(ids)
         bias = key_bias(mask, x.dtype)
         for layer in self.bert.encoder.layer:
             x = layer(x, bias)
-        head = self.cls.predictions
-        z = head.transform.LayerNorm(nn.functional.gelu(head.transform.dense(self.bert.encoder.ln(x))))
-        return head.decoder(z)
+        return self.cls.predictions(self.bert.encoder.ln(x))
 
 
 def build(c, exact):
@@ -61,7 +57,5 @@ def build(c, exact):
         names.affine(ours + "mlp.up", theirs + "mlp.up_proj", theirs + "mlp.gate_proj")
         names.affine(ours + "mlp.down", theirs + "mlp.down_proj")
     names.affine("final_norm", "bert.encoder.ln")
-    names.affine("head.transform", "cls.predictions.transform.dense")
-    names.affine("head.transform_norm", "cls.predictions.transform.LayerNorm")
-    names.tensor("head.bias", "cls.predictions.decoder.bias")
+    BertHead.add_names(names)
     return Reference(module, module.bert.encoder.layer, names, module)
