@@ -1,4 +1,5 @@
-// tokenizer_encode TOKENIZER TEXTS IDS: encodes the texts of one file with the tokenizer of a file or folder.
+// tokenizer_encode TOKENIZER TEXTS IDS [FOLDER]: encodes the texts of one file with the tokenizer of a file or folder,
+// or with "nucleotide"; writes the tokenizer's own files into FOLDER.
 // TEXTS: for each text its length in bytes (uint32, little-endian), then the bytes. IDS: for each text the number of
 // its ids, then the ids (all int32). One line of JSON on standard output: bytes, tokens, seconds (encoding alone), and
 // the tokenizer's vocabulary, frame and special tokens. The Strand side of tokenizer_parity.py.
@@ -35,9 +36,11 @@ Json described(const Tokenizer& tokenizer) {
           {"specials", specials}};
 }
 
-int run(const std::string& name, const std::string& texts_path, const std::string& ids_path) {
+int run(const std::string& name, const std::string& texts_path, const std::string& ids_path,
+        const std::string& folder) {
   const auto fs = make_posix_file_system();
-  const auto tokenizer = open_tokenizer(*fs, name);
+  const Result<std::unique_ptr<Tokenizer>> tokenizer =
+      name == "nucleotide" ? make_nucleotide_tokenizer() : open_tokenizer(*fs, name);
   if (!tokenizer.ok()) {
     std::fprintf(stderr, "%s\n", tokenizer.error().message().c_str());
     return exit_code(tokenizer.error());
@@ -60,6 +63,13 @@ int run(const std::string& name, const std::string& texts_path, const std::strin
     out.write(reinterpret_cast<const char*>(&count), sizeof count);
     out.write(reinterpret_cast<const char*>(ids.data()), static_cast<std::streamsize>(ids.size() * sizeof(int32_t)));
   }
+  if (!folder.empty()) {
+    const Status written = write_tokenizer(*fs, folder, *tokenizer.value());
+    if (!written.ok()) {
+      std::fprintf(stderr, "%s\n", written.error().message().c_str());
+      return exit_code(written.error());
+    }
+  }
   Json report = described(*tokenizer.value());
   report["bytes"] = bytes;
   report["tokens"] = tokens;
@@ -72,7 +82,7 @@ int run(const std::string& name, const std::string& texts_path, const std::strin
 }  // namespace strand
 
 int main(int argc, char** argv) {
-  if (argc == 4) return strand::run(argv[1], argv[2], argv[3]);
-  std::fprintf(stderr, "usage: tokenizer_encode TOKENIZER TEXTS IDS (see tests/parity/tokenizer_parity.py)\n");
+  if (argc == 4 || argc == 5) return strand::run(argv[1], argv[2], argv[3], argc == 5 ? argv[4] : "");
+  std::fprintf(stderr, "usage: tokenizer_encode TOKENIZER TEXTS IDS [FOLDER] (see tests/parity/tokenizer_parity.py)\n");
   return 2;
 }

@@ -11,6 +11,7 @@ One line per comparison; exit 0 when every id is equal. Speeds are of one thread
 import argparse
 import gzip
 import json
+import logging
 import os
 import pathlib
 import random
@@ -101,13 +102,15 @@ class Comparison:
     def __init__(self, program, folder):
         self.program, self.folder, self.failed = program, folder, False
 
-    def strand(self, tokenizer, texts):
+    def strand(self, tokenizer, texts, written=None):
+        """What the program says and the ids of each text; `written`: a folder for the tokenizer's own files."""
         texts_path, ids_path = self.folder / "texts", self.folder / "ids"
         with open(texts_path, "wb") as out:
             for text in texts:
                 data = text.encode()
                 out.write(struct.pack("<I", len(data)) + data)
-        done = subprocess.run([self.program, str(tokenizer), str(texts_path), str(ids_path)], capture_output=True, text=True)
+        command = [self.program, str(tokenizer), str(texts_path), str(ids_path)] + ([str(written)] if written else [])
+        done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"{self.program} {tokenizer}: {done.stderr}")
         data, at, ids = ids_path.read_bytes(), 0, []
@@ -138,6 +141,25 @@ class Comparison:
         if framed:
             ours = about["prefix"] + ids[-1] + about["suffix"]
             self.report(name + ", framed", ours == framed(texts[-1]), f"{about['prefix']} x {about['suffix']}")
+
+
+    def export(self, name, tokenizer, texts):
+        """The files that Strand writes, opened by transformers without a warning, give the same ids."""
+        written = self.folder / "written" / name
+        about, ids = self.strand(tokenizer, texts, written)
+        messages = []
+        handler = logging.Handler()
+        handler.emit = lambda record: messages.append(record.getMessage())
+        logging.getLogger("transformers").addHandler(handler)
+        library = transformers.AutoTokenizer.from_pretrained(written)
+        wrong = [i for i, text in enumerate(texts) if library.encode(text) != about["prefix"] + ids[i] + about["suffix"]]
+        named = {role: -1 if getattr(library, f"{role}_token_id") is None else getattr(library, f"{role}_token_id")
+                 for role in about["specials"]}
+        logging.getLogger("transformers").removeHandler(handler)
+        differ = {role: (id, named[role]) for role, id in about["specials"].items() if named[role] != id}
+        self.report(f"written files, {name}", not wrong and not messages and not differ,
+                    f"{type(library).__name__}, {len(wrong)} of {len(texts)} texts differ, special tokens differ: "
+                    f"{differ or 'none'}, warnings: {messages or 'none'}")
 
 
 def gpt2_library(data):
@@ -227,6 +249,15 @@ def compare_bases(comparison, data, texts, folder):
                          lambda t: library.encode(t, add_special_tokens=False), library.encode)
 
 
+def compare_written(comparison, data):
+    dna = genome()
+    texts = [PROMPT.format(dna[i:i + 300]) for i in range(0, 30_000, 300)] + [dna[:5000], "it's </s>\n é 中 [MASK]<mask>"]
+    for name, path in {"GPT-2": data / "gpt2-vocab.json", "OPT": comparison.folder / "opt",
+                       "DNABERT-2": data / "dnabert2-tokenizer.json", "NT-v1": comparison.folder / "nt-v1",
+                       "NT-v2": comparison.folder / "nt-v2", "DNA-FM": "nucleotide"}.items():
+        comparison.export(name, path, texts)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default="build/release/tests/tokenizer_encode")
@@ -243,6 +274,7 @@ def main():
         comparison = Comparison(arguments.program, pathlib.Path(folder))
         compare_byte_level(comparison, arguments.data, texts, rng, comparison.folder)
         compare_bases(comparison, arguments.data, texts, comparison.folder)
+        compare_written(comparison, arguments.data)
         compare_code_points(comparison, arguments.data)
     sys.exit(comparison.failed)
 
