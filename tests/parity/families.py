@@ -62,7 +62,8 @@ class Case:
                     "train.beta1": 0.9, "train.beta2": 0.95}
         # Weights of real sizes have the deviation of a fresh model; tiny ones are large, so that every tensor matters.
         self.scale = 2.0 ** -5 if real else 2.0 ** -2
-        self.ids, self.targets, self.lengths = batches(self.config, f["causal"], max(steps, 1), self.rows, segment, seed)
+        shape = (max(steps, 1), self.rows, segment)
+        self.ids, self.targets, self.lengths = batches(self.config, f["causal"], shape, seed)
 
     def mask(self, step=0):
         return (np.arange(self.segment)[None, :] < self.lengths[step][:, None]).astype(np.int64)
@@ -71,12 +72,12 @@ class Case:
         return formula(name, shape, self.scale)
 
 
-def batches(c, causal, steps, rows, segment, seed):
+def batches(c, causal, shape, seed):
     """ids and targets [steps, rows, segment], lengths [steps, rows]; the first row is full, the others are padded.
     Masked models predict a fifth of the tokens: 80 % become [MASK], 10 % another token, 10 % stay."""
     rng = np.random.default_rng(20260103 + seed)
     ordinary = np.setdiff1d(np.arange(c["vocabulary"]), [c["pad_id"], c["mask_id"]])
-    shape = (steps, rows, segment)
+    steps, rows, segment = shape
     ids, other = rng.choice(ordinary, shape), rng.choice(ordinary, shape)
     lengths = rng.integers(2, segment + 1, (steps, rows))
     lengths[:, 0] = segment

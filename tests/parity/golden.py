@@ -30,14 +30,14 @@ def write(name, program, make_peer):
         "made_by": "tests/parity/run --golden, with torch %s and transformers %s" % (torch.__version__,
                                                                                      transformers.__version__),
         "job": case.job, "weights_scale": case.scale, "rows": case.rows, "segment": case.segment,
-        "ids": case.ids.ravel().tolist(), "targets": case.targets.ravel().tolist(), "lengths": case.lengths.ravel().tolist(),
+        **{key: getattr(case, key).ravel().tolist() for key in ("ids", "targets", "lengths")},
         "loss": loss, "target_count": targets,
         # Of the last real token of each row.
         "logits": [rounded(logits[row, at]) for row, at in last],
         # Norms over the real tokens: of the input of each block and of the last block's output.
         "hidden": rounded([np.linalg.norm(h.numpy()[real]) for h in hidden]),
         # Of each tensor: the norm, and the product with the formula's numbers for "probe." + name at scale 1.
-        "gradients": {n: rounded([np.linalg.norm(g), np.sum(g * formula("probe." + n, g.shape, 1.0).astype(np.float64))])
+        "gradients": {n: rounded([np.linalg.norm(g), np.sum(g * formula("probe." + n, g.shape, 1.0))])
                       for n, g in peer.gradients().items()},
     }
     # Mean losses of the same batch before each of STEPS updates.

@@ -107,7 +107,8 @@ def regression(predicted, truth):
     overall = {name: mean([one[name] for one in each]) for name in each[0]}
     if len(truth) > 1:
         overall["r2"] = sk.r2_score(truth, predicted)
-        overall["mae"], overall["mse"] = sk.mean_absolute_error(truth, predicted), sk.mean_squared_error(truth, predicted)
+        overall["mae"] = sk.mean_absolute_error(truth, predicted)
+        overall["mse"] = sk.mean_squared_error(truth, predicted)
     return {"kind": "regression", "rows": len(truth), "outputs": truth.shape[1], **overall,
             "left_out": sum(one["pearson"] is None for one in each), "per_output": each}
 

@@ -136,7 +136,8 @@ def key_error(mine, theirs):
 
 def largest(mine, theirs):
     """Largest difference of an element, key biases left out."""
-    return max(np.abs(without_keys(n, mine[n]).astype(np.float64) - without_keys(n, w)).max() for n, w in theirs.items())
+    return max(np.abs(without_keys(n, mine[n]).astype(np.float64) - without_keys(n, w)).max()
+               for n, w in theirs.items())
 
 
 class Comparison:
@@ -211,12 +212,14 @@ def check(program, case):
                                    "{:,}".format(sum(t.size for t in tensors))), flush=True)
     with open("/proc/meminfo") as f:
         free = next(int(line.split()[1]) * 1024 for line in f if line.startswith("MemAvailable"))
-    if memory_needed(tensors, case.steps) > free:
-        print("  left out: needs about %.1f GiB, %.1f are free" % (memory_needed(tensors, case.steps) / 2**30, free / 2**30))
+    needed = memory_needed(tensors, case.steps)
+    if needed > free:
+        print("  left out: needs about %.1f GiB, %.1f are free" % (needed / 2**30, free / 2**30))
         return None
     out = Comparison()
     with tempfile.TemporaryDirectory() as folder:
-        run = strand.Run(program, case, tensors, folder, ["hidden", "logits", "gradient"] + ["trained"] * (case.steps > 0))
+        outputs = ["hidden", "logits", "gradient"] + ["trained"] * (case.steps > 0)
+        run = strand.Run(program, case, tensors, folder, outputs)
         single = compare_published(out, case, tensors, run)
         if case.real:
             single = None
@@ -251,7 +254,9 @@ def main():
         return 0
     results = []
     for name in names:
-        steps = arguments.steps if arguments.steps is not None else FAMILIES[name]["real_steps"] if arguments.real else 20
+        steps = arguments.steps
+        if steps is None:
+            steps = FAMILIES[name]["real_steps"] if arguments.real else 20
         case = Case(name, arguments.real, *((41, steps, 2) if arguments.real else (37, steps)))
         results.append(check(arguments.dump, case))
     left_out = results.count(None)

@@ -94,7 +94,7 @@ class Gathered(collections.abc.Mapping):
 
 
 def frequencies(theta, size, exact):
-    """theta^(-2 i / size) in fp32. The published code takes the power in fp32; exactly rounded it may differ by a bit."""
+    """theta^(-2 i / size) in fp32. The published code takes the power in fp32; rounded once it may differ by a bit."""
     if exact:
         return (theta ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)).float()
     return 1.0 / (theta ** (torch.arange(0, size, 2, dtype=torch.int64).float() / size))

@@ -2,7 +2,8 @@
 import torch
 from torch import nn
 
-from references.common import BertHead, Folder, Names, Reference, heads_of, key_bias, merge_heads, rotary_tables, rotate_half
+from references.common import BertHead, Folder, Names, Reference, heads_of, key_bias, merge_heads
+from references.common import rotary_tables, rotate_half
 
 
 class Layer(nn.Module):
