@@ -72,10 +72,11 @@ void describe_task(const DatasetSummary& summary, Json* json, std::string* text)
   *text += concat("  rows                train ", summary.segments, ", dev ", summary.eval_rows, ", test ",
                   summary.test_rows, "\n  longest row         ", summary.longest_row, " tokens; served with ",
                   summary.segment, "\n  outputs             ", join(summary.output_names, ", "), "\n");
+  constexpr const char* kSets[kRowSets] = {"train", "dev", "test"};
   for (size_t set = 0; set < kRowSets; ++set) {
     if (summary.cut_rows[set] == 0) continue;
-    *text += concat("  cut (", row_set_name(static_cast<RowSet>(set)), ")  ", summary.cut_rows[set], " rows by ",
-                    summary.cut_tokens[set], " tokens: lengthen data.segment\n");
+    *text += concat("  cut of ", kSets[set], "  ", summary.cut_rows[set], " rows by ", summary.cut_tokens[set],
+                    " tokens: lengthen data.segment\n");
   }
   (*json)["test_rows"] = summary.test_rows;
   (*json)["outputs"] = summary.output_names;

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cmath>
+#include <cstring>
 #include <thread>
 
 #include "shared/base/text.h"
@@ -164,6 +166,54 @@ TEST_F(DataServerTest, OpensFetchesAndGivesTheSameAfterARestart) {
       EXPECT_EQ(answer->bulk, before[i].bulk);
     }
   }
+}
+
+// Frames of targets and labels travel where the dataset has them, and the checksum covers them.
+TEST_F(DataServerTest, TargetsAndLabelsTravelInFramesOfTheirOwn) {
+  Server server(endpoint_, directory_);
+  Client client(endpoint_);
+  const std::string start =
+      "[job]\nname = \"t\"\n[tokenizer]\nkind = \"nucleotide\"\n[model]\nvocabulary = 16\ncausal = false\n";
+  const std::string masked = start + "[data]\nfiles = [\"" + file_ + "\"]\nsegment = 100\n";
+  const std::string table = folder_.file("t.csv", "sequence,a,b\nACGT,1,\nAAC,0,1\nG,1,1\nTT,0,0\n");
+  const std::string task = start +
+                           "[train]\nlanes = 1\nmicro_batch = 2\n[[task]]\nname = \"t\"\nkind = \"multi-label\"\n"
+                           "labels = [\"a\", \"b\"]\ntrain = \"" +
+                           table + "\"\ntest = \"" + table + "\"\n";
+  const auto fetch = [&](const DatasetStatus& status, RowSet set, uint32_t count) {
+    client.send(FetchRows{status.fingerprint, 7, set, 0, count});
+    auto answer = client.receive();
+    EXPECT_TRUE(answer);
+    uint64_t checksum = 0;
+    for (const std::string& frame : answer->bulk) checksum ^= hash64(frame);
+    EXPECT_EQ(std::get<Rows>(answer->message.body).checksum, checksum);
+    return *answer;
+  };
+  const DatasetStatus genome = client.open(masked, {});
+  ASSERT_EQ(genome.state, DatasetState::kReady) << genome.reason;
+  EXPECT_EQ(genome.segment, 100u);
+  const Answer rows = fetch(genome, RowSet::kTraining, 8);
+  EXPECT_TRUE(std::get<Rows>(rows.message.body).targets);
+  ASSERT_EQ(rows.bulk.size(), 3u);
+  EXPECT_EQ(rows.bulk[2].size(), rows.bulk[0].size());
+
+  const DatasetStatus labelled =
+      client.open("job.kind = \"finetune\"\n" + std::string("job.name = \"t\"\n") + task.substr(task.find("[tok")), {});
+  ASSERT_EQ(labelled.state, DatasetState::kReady) << labelled.reason;
+  EXPECT_EQ(labelled.segments, 4u);
+  EXPECT_EQ(labelled.eval_rows, 0u);
+  EXPECT_EQ(labelled.test_rows, 4u);
+  EXPECT_EQ(labelled.segment, 6u) << "[CLS] ACGT [SEP]";
+  EXPECT_EQ(labelled.output_names, (std::vector<std::string>{"a", "b"}));
+  const Answer test = fetch(labelled, RowSet::kTest, 4);
+  EXPECT_FALSE(std::get<Rows>(test.message.body).targets);
+  EXPECT_EQ(std::get<Rows>(test.message.body).labels_per_row, 2u);
+  ASSERT_EQ(test.bulk.size(), 3u);
+  std::vector<float> labels(8);
+  ASSERT_EQ(test.bulk[2].size(), sizeof(float) * labels.size());
+  std::memcpy(labels.data(), test.bulk[2].data(), test.bulk[2].size());
+  EXPECT_TRUE(std::isnan(labels[1]));
+  EXPECT_EQ(std::vector<float>(labels.begin() + 2, labels.end()), (std::vector<float>{0, 1, 1, 1, 0, 0}));
 }
 
 TEST_F(DataServerTest, RefusesWhatIsNotTheDatasetOfBefore) {
