@@ -200,10 +200,8 @@ TEST(JobFile, ImpossibleSizesAreRefusedWithTheMend) {
 
 TEST(JobFile, WhatThisVersionDoesNotDoIsRefusedPlainly) {
   const char* const lines[] = {
-      "[parallel]\nreplicas = 2\n",      "[parallel]\nstages = 2\n",
-      "[parallel]\nchunks = 2\n",        "[parallel]\nconsistency = \"ssp\"\n",
-      "[parallel]\ndevice = \"cuda\"\n", "[model]\ninit = \"weights/\"\n",
-      "[adapter]\nrank = 8\n",
+      "[parallel]\nreplicas = 2\n",          "[parallel]\nstages = 2\n",        "[parallel]\nchunks = 2\n",
+      "[parallel]\nconsistency = \"ssp\"\n", "[parallel]\ndevice = \"cuda\"\n", "[adapter]\nrank = 8\n",
   };
   for (const std::string line : lines) {
     EXPECT_NE(only_error(line).find("this version"), std::string::npos) << only_error(line);
