@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <thread>
@@ -180,7 +181,7 @@ Result<int> evaluate(const EvaluateCommand& command) {
     print_json({{"step", e.step},
                 {"eval_loss", e.result.loss},
                 {"perplexity", std::exp(e.result.loss)},
-                {"bits_per_base", e.result.bits_per_base},
+                {"bits_per_base", e.result.bits_per_base},  // NaN is written as null
                 {"eval_bases", e.result.bases},
                 {"markov_bits_per_base", e.markov_bits_per_base},
                 {"markov_order", e.markov_order},
@@ -189,6 +190,10 @@ Result<int> evaluate(const EvaluateCommand& command) {
   }
   std::printf("step              %lld\n", static_cast<long long>(e.step));
   std::printf("held-out loss     %.6f nats per token, perplexity %.4f\n", e.result.loss, std::exp(e.result.loss));
+  if (std::isnan(e.result.bits_per_base)) {
+    std::printf("targets           %s bases under masks\n", with_thousands(e.result.bases).c_str());
+    return 0;
+  }
   std::printf("bits per base     %.6f over %s bases\n", e.result.bits_per_base, with_thousands(e.result.bases).c_str());
   std::printf("best Markov model %.6f (order %d)\n", e.markov_bits_per_base, e.markov_order);
   return 0;

@@ -39,9 +39,11 @@ std::string run_report(const Json& result, const Json& show, const std::string& 
     const double model = number(result, "bits_per_base");
     const double markov = number(result, "markov_bits_per_base");
     out += concat("  held-out loss        ", format_number(number(result, "eval_loss"), 4), " nats per token\n");
-    out += concat("  bits per base        ", format_number(model, 4), "  (",
-                  with_thousands(static_cast<int64_t>(number(show, "eval_bases"))),
-                  " held-out bases, each predicted once)\n");
+    if (model > 0) {  // null for a masked model, which sees both sides of what it predicts
+      out += concat("  bits per base        ", format_number(model, 4), "  (",
+                    with_thousands(static_cast<int64_t>(number(show, "eval_bases"))),
+                    " held-out bases, each predicted once)\n");
+    }
     if (markov > 0) {
       out += concat("  best Markov model    ", format_number(markov, 4), "  (order ", text(show, "markov_order"),
                     ", same training bases, both strands): ", model < markov ? "beaten by " : "not beaten, behind by ",

@@ -1,5 +1,6 @@
 #include "coordinator/step_recorder.h"
 
+#include <cmath>
 #include <utility>
 
 #include "coordinator/run_directory.h"
@@ -33,7 +34,7 @@ Status StepRecorder::record(const RecordStep& record) {
   }
   if (r.evaluated) {
     scalars.emplace_back("eval/loss", r.eval_loss);
-    scalars.emplace_back("eval/bits_per_base", r.eval_bits_per_base);
+    if (!std::isnan(r.eval_bits_per_base)) scalars.emplace_back("eval/bits_per_base", r.eval_bits_per_base);
   }
   for (const auto& [tag, value] : scalars) {
     STRAND_TRY(files->board->add_scalar(tag, record.step, value, record.wall_nanoseconds));
