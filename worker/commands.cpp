@@ -51,6 +51,7 @@ Result<CheckpointEvaluation> evaluate_checkpoint(const EvaluateOptions& options)
   fetch.stop = options.stop;
   BatchFetcher fetcher(options.make_transport(), clock, std::move(fetch));
   STRAND_ASSIGN(const DatasetStatus dataset, fetcher.wait_ready(nullptr));
+  loaded.spec.data.segment = dataset.segment;
   if (dataset.eval_rows == 0)
     return bad_input("the job holds nothing out ([data.holdout]): there is nothing to evaluate on");
 

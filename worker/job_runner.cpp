@@ -91,6 +91,7 @@ Status JobRunner::open_job() {
   options.training_rows = static_cast<uint64_t>(spec_.train.steps * spec_.train.rows_per_step());
   fetcher_ = std::make_unique<BatchFetcher>(seams_.make_transport(), *seams_.clock, std::move(options));
   STRAND_ASSIGN(dataset_, fetcher_->wait_ready(nullptr));
+  spec_.data.segment = dataset_.segment;  // of a task less than the job allows, when its rows are shorter
   if (threads_ <= 0) threads_ = static_cast<int>(spec_.parallel.threads);
   if (threads_ <= 0) threads_ = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   TrainerOptions trainer_options;
