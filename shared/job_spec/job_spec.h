@@ -162,8 +162,8 @@ struct EvaluateSpec {
 struct JobSection {
   std::string name;
   std::string kind = "pretrain";  // or "finetune"
-  int64_t priority = 0;  // larger first
-  int64_t retries = 3;   // restarts without progress before giving up
+  int64_t priority = 0;           // larger first
+  int64_t retries = 3;            // restarts without progress before giving up
   bool operator==(const JobSection&) const = default;
 };
 
