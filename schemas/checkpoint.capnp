@@ -23,6 +23,8 @@ struct Manifest {
   digest @7 :Common.Digest;
   stateDigest @8 :Common.Digest;
   parts @9 :List(Part);
+  best @10 :Common.BestEvaluation;
+  # A finetuning run with a dev set: as of this step. The checkpoint it names is kept as long as this one.
 
   struct Part {
     file @0 :Text;

@@ -46,6 +46,19 @@ struct FingerprintField {
   # For people: a hash in hexadecimal, a number, "true".
 }
 
+struct BestEvaluation {
+  # How a finetuning run has done on its dev set up to some step. Travels with every checkpoint, so that a run that goes on
+  # from it makes the same choices.
+
+  metric @0 :Text;
+  # Which one chooses ("mcc", "loss", ...). Empty: nothing was evaluated yet, and the rest says nothing.
+  step @1 :Int64;
+  # Of the best evaluation.
+  value @2 :Float64;
+  since @3 :Int64;
+  # Evaluations after it, none of them better.
+}
+
 enum ErrorCode {
   # The class of a failure; it decides whether retrying is sensible and what exit code the command ends with
   # (shared/base/result.h). Carried as its number in the `code` fields below.

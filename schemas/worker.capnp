@@ -102,6 +102,17 @@ struct StepReport {
   evalLoss @8 :Float64;
   # Mean over the held-out rows, in nats per predicted token.
   evalBitsPerBase @9 :Float64;
+  # NaN for a masked objective and for a task.
+  metrics @10 :List(Metric);
+  # A task: the overall metrics of its dev set. One that is not defined is NaN.
+  best @11 :Common.BestEvaluation;
+  # A task: as it stands after this evaluation.
+
+  struct Metric {
+    name @0 :Text;
+    # "accuracy", "mcc", ... (shared/metrics/prediction_metrics.h)
+    value @1 :Float64;
+  }
 }
 
 struct Ack {
@@ -126,6 +137,8 @@ struct PartSaved {
   # First row of the run that this checkpoint has not seen.
   dataset @6 :List(Common.FingerprintField);
   # What the job trains on; goes into the manifest.
+  best @7 :Common.BestEvaluation;
+  # A task with a dev set: as of that step; goes into the manifest, and keeps the checkpoint it names.
 }
 
 struct JobFinished {
@@ -146,7 +159,14 @@ struct JobFinished {
   flopsUtilization @8 :Float64;
   # Share of the matrix rate measured by this process.
   digest @9 :Common.Digest;
+  # Of the weights that were evaluated: those of the last step, or, of a task with a dev set, of the best one.
   stateDigest @10 :Common.Digest;
+  # Of the training state at the last step.
+  best @11 :Common.BestEvaluation;
+  # A task with a dev set: what was chosen. Its step is the one `digest` belongs to.
+  dev @12 :Text;
+  test @13 :Text;
+  # A task: metrics of the weights `digest` names, as JSON (shared/metrics/prediction_json.h) with "loss". Empty: no such set.
 }
 
 struct JobFailed {

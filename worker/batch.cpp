@@ -1,4 +1,8 @@
+#include <cmath>
+#include <numeric>
+
 #include "shared/base/clock.h"
+#include "shared/job_spec/task_spec.h"
 #include "shared/wire/messages.h"
 #include "worker/trainer_impl.h"
 
@@ -7,7 +11,7 @@ namespace strand {
 Status PreparedBatch::set_targets(const Batch& batch, int64_t row, int64_t length, int64_t target_ids) {
   const int64_t first = row * segment_;
   if (batch.targets == nullptr) {
-    if (batch.labels != nullptr) return {};
+    if (batch.labels != nullptr) return {};  // labels of rows, not of tokens
     for (int64_t i = 1; i < length; ++i) targets_[static_cast<size_t>(first + i - 1)] = batch.tokens[first + i];
     return {};
   }
@@ -24,7 +28,7 @@ Status PreparedBatch::set_targets(const Batch& batch, int64_t row, int64_t lengt
 }
 
 Status PreparedBatch::fill(const Batch& batch, const TransformerConfig& config, uint64_t first_row, int64_t rows,
-                           int64_t segment, int64_t target_ids) {
+                           int64_t segment, const HeadSpec* head) {
   if (batch.first_row != first_row || batch.rows != rows || batch.segment != segment) {
     return internal_error(concat("batch: asked for ", rows, " rows of ", segment, " tokens from row ", first_row,
                                  ", got ", batch.rows, " of ", batch.segment, " from ", batch.first_row));
@@ -50,10 +54,31 @@ Status PreparedBatch::fill(const Batch& batch, const TransformerConfig& config, 
       }
       ids_[static_cast<size_t>(first + i)] = id;
     }
-    STRAND_TRY(set_targets(batch, row, length, target_ids > 0 ? target_ids : config.vocabulary));
+    STRAND_TRY(set_targets(batch, row, length, head != nullptr ? head->outputs : config.vocabulary));
   }
-  labels_per_row_ = batch.labels != nullptr ? batch.labels_per_row : 0;
-  labels_.assign(batch.labels, batch.labels + rows * labels_per_row_);
+  classes_.clear();
+  values_.clear();
+  return head == nullptr ? Status() : set_labels(batch, *head);
+}
+
+Status PreparedBatch::set_labels(const Batch& batch, const HeadSpec& head) {
+  const bool tokens = head.task == TaskKind::kClassifyTokens, one_class = head.task == TaskKind::kClassify;
+  const int64_t expected = tokens ? 0 : one_class ? 1 : head.outputs;
+  if ((batch.labels != nullptr ? batch.labels_per_row : 0) != expected || (batch.targets != nullptr) != tokens) {
+    return internal_error(concat("batch: rows from ", batch.first_row, " with ", batch.labels_per_row,
+                                 " labels a row for a task of kind ", task_kind_name(head.task)));
+  }
+  const float* const end = batch.labels + rows_ * expected;
+  if (!tokens && !one_class) values_.assign(batch.labels, end);
+  if (tokens) classes_ = targets_;
+  for (const float* label = batch.labels; one_class && label != end; ++label) {
+    const bool missing = std::isnan(*label);
+    if (!missing && !(*label >= 0 && *label < static_cast<float>(head.outputs))) {
+      return bad_input(concat("row ", batch.first_row + static_cast<uint64_t>(label - batch.labels), ": class ", *label,
+                              ", but there are only ", head.outputs));
+    }
+    classes_.push_back(missing ? kIgnoredTarget : static_cast<int32_t>(*label));
+  }
   return {};
 }
 
@@ -66,20 +91,32 @@ MicroBatch PreparedBatch::view() const {
           .lengths = lengths_.data()};
 }
 
-Result<MicroBatch> Trainer::Impl::take(BatchSource& source, uint64_t first_row, int64_t rows, int64_t* waited) {
+HeadBatch PreparedBatch::head_view() const {
+  return {.rows = rows_,
+          .segment = segment_,
+          .row_numbers = row_numbers_.data(),
+          .end = lengths_.data(),
+          .classes = classes_.empty() ? nullptr : classes_.data(),
+          .values = values_.empty() ? nullptr : values_.data()};
+}
+
+int64_t PreparedBatch::real_tokens() const {
+  return std::accumulate(lengths_.begin(), lengths_.end(), int64_t{0});
+}
+
+Status Trainer::Impl::take(BatchSource& source, uint64_t first_row, int64_t rows, int64_t* waited) {
   const SystemClock clock;
   const Time asked = clock.now();
   auto got = source.training_rows(first_row, rows);
   *waited += (clock.now() - asked).count();
   if (!got.ok()) return got.error();
-  STRAND_TRY(batch.fill(*got, spec.model.config, first_row, rows, spec.data.segment));
-  return batch.view();
+  return batch.fill(*got, spec.model.config, first_row, rows, spec.data.segment, learner.head());
 }
 
-Result<MicroBatch> Trainer::Impl::take_held_out(BatchSource& source, uint64_t first_row, int64_t rows) {
-  STRAND_ASSIGN(const Batch got, source.held_out_rows(first_row, rows));
-  STRAND_TRY(batch.fill(got, spec.model.config, first_row, rows, spec.data.segment));
-  return batch.view();
+Status Trainer::Impl::take_fixed(BatchSource& source, RowSet set, uint64_t first_row, int64_t rows) {
+  STRAND_ASSIGN(const Batch got,
+                set == RowSet::kTest ? source.test_rows(first_row, rows) : source.held_out_rows(first_row, rows));
+  return batch.fill(got, spec.model.config, first_row, rows, spec.data.segment, learner.head());
 }
 
 }  // namespace strand

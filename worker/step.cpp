@@ -16,28 +16,27 @@ Result<StepResult> Trainer::step(BatchSource& source) {
   const TrainSpec& train = t.spec.train;
   const Step step = t.shard.version() + 1;
   uint64_t row = next_row();
-  CrossEntropySum total;
+  LossSum total;
   StepResult result;
 
   t.lanes.reset();
   for (int64_t lane = 0; lane < train.lanes; ++lane) {
     const Gradients gradients{t.lanes.open_lane(t.context)};
     for (int64_t micro = 0; micro < train.micro_batches_per_lane; ++micro) {
-      STRAND_ASSIGN(const MicroBatch batch, t.take(source, row, train.micro_batch, &result.data_wait_nanoseconds));
-      t.model.forward(t.context, t.weights(), batch, Mode::kTrain);
-      const CrossEntropySum loss = t.model.loss(t.context, t.weights(), batch, &gradients);
+      STRAND_TRY(t.take(source, row, train.micro_batch, &result.data_wait_nanoseconds));
+      const LossSum loss = t.learner.learn(t.context, t.weights(), t.batch, gradients);
       if (!std::isfinite(loss.loss)) return not_finite(step, lane, micro, loss.loss);
-      t.model.backward(t.context, t.weights(), batch, gradients);
       total.loss += loss.loss;
       total.targets += loss.targets;
+      result.tokens += t.learner.head() != nullptr ? t.batch.real_tokens() : loss.targets;
       row += static_cast<uint64_t>(train.micro_batch);
     }
     t.lanes.close_lane(t.context, lane);
   }
-  if (total.targets == 0) return bad_input(concat("step ", step, ": its rows hold no token to predict"));
+  if (total.targets == 0) return bad_input(concat("step ", step, ": its rows hold nothing to predict"));
 
   const Gradients sum{t.lanes.subtrees().front().sum->f32()};
-  t.model.fold_tied(t.context, sum);
+  t.learner.fold(t.context, sum);
   t.shard.push({0, t.shard.elements()}, sum.f32);
   const double squared_norm = t.shard.squared_norm(t.context);
   if (!std::isfinite(squared_norm)) {
@@ -51,7 +50,6 @@ Result<StepResult> Trainer::step(BatchSource& source) {
   result.step = t.shard.version();
   result.loss = total.loss / static_cast<double>(total.targets);
   result.gradient_norm = std::sqrt(squared_norm) / static_cast<double>(total.targets);
-  result.tokens = total.targets;
   return result;
 }
 

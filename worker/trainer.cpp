@@ -17,6 +17,12 @@ namespace {
 Status check_supported(const JobSpec& spec) {
   const TransformerConfig& config = spec.model.config;
   const TrainSpec& train = spec.train;
+  const bool finetune = spec.job.kind == "finetune";
+  if (!finetune && spec.job.kind != "pretrain") {
+    return bad_input(
+        concat("job.kind: this version trains \"pretrain\" and \"finetune\" jobs, found \"", spec.job.kind, "\""));
+  }
+  if (finetune && task_outputs(spec.task) < 1) return bad_input("task.classes: the task does not say its outputs");
   if (spec.parallel.stages != 1 || spec.parallel.chunks != 1) {
     return bad_input("parallel.stages and parallel.chunks: only 1 is built so far");
   }
@@ -55,13 +61,9 @@ Trainer::Impl::Impl(const JobSpec& job, std::vector<uint8_t> bases, const Traine
       pool(options.threads),
       workspace(options.threads),
       context{.pool = &pool, .workspace = &workspace, .backend = options.backend},
-      shard(parameter_table(spec.model.config), spec.train, bf16),
-      model(spec.model.config, shard.table(),
-            {.dtype = bf16 ? DType::kBF16 : DType::kF32,
-             .rows = spec.train.micro_batch,
-             .segment = spec.data.segment,
-             .seed = spec.train.seed}),
-      lanes(model.layout().gradients) {}
+      shard(job_parameter_table(spec), spec.train, bf16),
+      learner(spec, shard.table(), bf16 ? DType::kBF16 : DType::kF32),
+      lanes(learner.gradient_elements()) {}
 
 Weights Trainer::Impl::weights() const {
   const KeyRange all{0, shard.elements()};

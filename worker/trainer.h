@@ -12,7 +12,9 @@
 #include "shared/base/hash.h"
 #include "shared/base/result.h"
 #include "shared/job_spec/job_spec.h"
+#include "shared/wire/messages.h"
 #include "worker/params/param_shard.h"
+#include "worker/predictions.h"
 
 namespace strand {
 
@@ -43,10 +45,10 @@ class BatchSource {
 
 struct StepResult {
   Step step = 0;             // now committed
-  double loss = 0;           // mean nats per predicted token of the global batch
+  double loss = 0;           // mean over the predicted tokens, or the labels, of the global batch
   double gradient_norm = 0;  // of the mean gradient, before clipping
   double learning_rate = 0;
-  int64_t tokens = 0;  // predicted
+  int64_t tokens = 0;  // predicted; of a task those that were read
   int64_t data_wait_nanoseconds = 0;
 };
 
@@ -75,9 +77,13 @@ class Trainer {
   // One optimizer update. A non-finite loss or norm is an error (kBadInput: never retried) naming the step, lane and
   // micro batch, and commits nothing.
   Result<StepResult> step(BatchSource& source);
-  // Rows [0, rows) of the held-out set, in micro batches of the job's size. `progress` may be null.
+  // Pretraining: rows [0, rows) of the held-out set, in micro batches of the job's size. `progress` may be null.
   Result<EvaluationResult> evaluate(BatchSource& source, uint64_t rows,
                                     const std::function<void(uint64_t done)>& progress);
+
+  // Of a task: what the model says of rows [0, rows) of its dev (kHeldOut) or test set.
+  Result<Predictions> predict(BatchSource& source, RowSet set, uint64_t rows,
+                              const std::function<void(uint64_t done)>& progress);
 
   Step current_step() const;
   uint64_t next_row() const;  // current_step x rows per step

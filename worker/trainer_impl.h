@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "ops/core/context.h"
-#include "worker/model/transformer.h"
+#include "worker/learner.h"
 #include "worker/params/lane_tree.h"
 #include "worker/trainer.h"
 
@@ -15,22 +15,27 @@ namespace strand {
 class PreparedBatch {
  public:
   // Targets are the batch's where it has any; without targets and labels token i + 1 is the target of token i for
-  // i + 1 < length. `target_ids`: how many targets there may be (0: the vocabulary; classes for token labels).
-  // kBadInput for an id the model has not, kInternal for rows that were not asked for.
+  // i + 1 < length. `head`: of a task, whose labels the batch must then have; null when pretraining.
+  // kBadInput for an id or a class the model has not, kInternal for rows that were not asked for.
   Status fill(const Batch& batch, const TransformerConfig& config, uint64_t first_row, int64_t rows, int64_t segment,
-              int64_t target_ids = 0);
+              const HeadSpec* head = nullptr);
   MicroBatch view() const;
+  // The same rows with their labels, for the head `fill` was told of.
+  HeadBatch head_view() const;
+  int64_t real_tokens() const;  // without padding
   const std::vector<int32_t>& targets() const { return targets_; }
-  // [rows, labels_per_row]; NaN: missing. Empty without labels.
-  const std::vector<float>& labels() const { return labels_; }
-  int64_t labels_per_row() const { return labels_per_row_; }
+  // Of a task with classes: [rows], or targets() when tokens have them. Of others empty.
+  const std::vector<int32_t>& classes() const { return classes_; }
+  // Of a task with labels or numbers: [rows, outputs]; NaN: missing. Of others empty.
+  const std::vector<float>& values() const { return values_; }
 
  private:
   Status set_targets(const Batch& batch, int64_t row, int64_t length, int64_t target_ids);
+  Status set_labels(const Batch& batch, const HeadSpec& head);
 
-  int64_t rows_ = 0, segment_ = 0, labels_per_row_ = 0;
-  std::vector<int32_t> ids_, targets_, lengths_;
-  std::vector<float> labels_;
+  int64_t rows_ = 0, segment_ = 0;
+  std::vector<int32_t> ids_, targets_, lengths_, classes_;
+  std::vector<float> values_;
   std::vector<int64_t> row_numbers_;
 };
 
@@ -38,9 +43,10 @@ struct Trainer::Impl {
   Impl(const JobSpec& spec, std::vector<uint8_t> token_bases, const TrainerOptions& options, bool bf16);
 
   Weights weights() const;
-  // Waits for the rows and prepares them; the wait is added to *waited.
-  Result<MicroBatch> take(BatchSource& source, uint64_t first_row, int64_t rows, int64_t* waited);
-  Result<MicroBatch> take_held_out(BatchSource& source, uint64_t first_row, int64_t rows);
+  // Waits for training rows and prepares them as `batch`; the wait is added to *waited.
+  Status take(BatchSource& source, uint64_t first_row, int64_t rows, int64_t* waited);
+  // The same of a fixed set.
+  Status take_fixed(BatchSource& source, RowSet set, uint64_t first_row, int64_t rows);
 
   JobSpec spec;
   std::vector<uint8_t> token_bases;
@@ -49,9 +55,9 @@ struct Trainer::Impl {
   Workspace workspace;
   OpContext context;
   ParamShard shard;
-  Transformer model;
+  Learner learner;
   LaneTree lanes;
-  PreparedBatch batch;
+  PreparedBatch batch;     // the micro batch at hand
   double matrix_rate = 0;  // 0: not measured yet
 };
 

@@ -5,9 +5,18 @@
 #include <string>
 
 #include "shared/base/text.h"
+#include "shared/job_spec/head_spec.h"
 
 namespace strand {
 namespace {
+
+bool finetunes(const JobSpec& spec) {
+  return spec.job.kind == "finetune";
+}
+
+int64_t elements_of(const std::vector<ParameterInfo>& table) {
+  return table.back().first_element + table.back().elements;
+}
 
 class TableBuilder {
  public:
@@ -107,29 +116,66 @@ std::vector<ParameterInfo> parameter_table(const TransformerConfig& config) {
 }
 
 int64_t parameter_count(const TransformerConfig& config) {
-  const auto table = parameter_table(config);
-  return table.back().first_element + table.back().elements;
+  return elements_of(parameter_table(config));
 }
 
-double flops_per_token(const TransformerConfig& config, int64_t sequence) {
-  double matrix = static_cast<double>(config.vocabulary * config.embedding_size());  // the output matrix, tied or not
-  for (const auto& parameter : parameter_table(config)) {
-    if (parameter.decay == DecayGroup::kMatrix) matrix += static_cast<double>(parameter.elements);
+std::vector<ParameterInfo> job_parameter_table(const JobSpec& spec) {
+  std::vector<ParameterInfo> table = parameter_table(spec.model.config);
+  if (!finetunes(spec)) return table;
+  std::erase_if(table, [](const ParameterInfo& p) {
+    return p.name.starts_with("head.") && !p.name.starts_with("head.project_out");
+  });
+  const HeadSpec head = head_of(spec.task, spec.model.config.causal);
+  for (ParameterInfo& parameter : head_parameters(head, spec.model.config.embedding_size())) {
+    table.push_back(std::move(parameter));
+  }
+  int64_t first = 0;
+  for (ParameterInfo& parameter : table) {
+    parameter.first_element = first;
+    first += parameter.elements;
+  }
+  return table;
+}
+
+int64_t job_parameter_count(const JobSpec& spec) {
+  return elements_of(job_parameter_table(spec));
+}
+
+// `output`: elements of the output matrix, tied or not.
+static double flops_of(const std::vector<ParameterInfo>& table, int64_t output, const TransformerConfig& config,
+                       int64_t sequence) {
+  auto matrix = static_cast<double>(output);
+  for (const auto& parameter : table) {
+    const bool once_a_row = parameter.name.starts_with("task.");
+    if (parameter.decay == DecayGroup::kMatrix && !once_a_row) matrix += static_cast<double>(parameter.elements);
   }
   const double scores = 12.0 * static_cast<double>(config.layers * config.hidden * sequence);
   return 6 * matrix + (config.causal ? scores / 2 : scores);
 }
 
+double flops_per_token(const TransformerConfig& config, int64_t sequence) {
+  return flops_of(parameter_table(config), config.vocabulary * config.embedding_size(), config, sequence);
+}
+
+double job_flops_per_token(const JobSpec& spec) {
+  const TransformerConfig& config = spec.model.config;
+  if (!finetunes(spec)) return flops_per_token(config, spec.data.segment);
+  return flops_of(job_parameter_table(spec), 0, config, spec.data.segment);
+}
+
 uint64_t memory_bytes(const JobSpec& spec) {
   const TransformerConfig& c = spec.model.config;
-  const auto parameters = static_cast<double>(parameter_count(c));
+  const auto parameters = static_cast<double>(job_parameter_count(spec));
+  const bool tokens_out = !finetunes(spec);
   const bool bf16 = spec.train.precision == Precision::kBf16;
   double gradient_buffers = 2;  // the lane at work, and one sum for each level of the lane tree
   for (int64_t lanes = spec.train.lanes; lanes > 1; lanes /= 2) ++gradient_buffers;
   if (spec.train.lanes == 1) gradient_buffers = 1;
   // A tied matrix has a gradient for each of its two uses.
-  const double gradients = parameters + (c.tied ? static_cast<double>(c.vocabulary * c.embedding_size()) : 0);
-  const double state = parameters * (12 + 12 + (bf16 ? 2 : 0)) + 4 * gradients * gradient_buffers;
+  const bool twice = c.tied && tokens_out;
+  const double gradients = parameters + (twice ? static_cast<double>(c.vocabulary * c.embedding_size()) : 0);
+  const double best = tokens_out ? 0 : 4 * parameters;
+  const double state = parameters * (12 + 12 + (bf16 ? 2 : 0)) + best + 4 * gradients * gradient_buffers;
   const double tokens = static_cast<double>(spec.train.micro_batch) * static_cast<double>(spec.data.segment);
   const auto d = static_cast<double>(c.hidden), m = static_cast<double>(c.mlp_hidden);
   const double element = bf16 ? 2 : 4;
@@ -137,7 +183,8 @@ uint64_t memory_bytes(const JobSpec& spec) {
   const double per_block = 2 * 4 * d + sums + element * (6 * d + (c.gated_mlp() ? 3 : 2) * m);
   const bool extra_input =
       c.embedding_norm || c.projected() || c.token_types > 0 || c.positions == PositionKind::kLearned;
-  const double around = 4 * 4 * d + (extra_input ? 2 * 4 * d : 0) + (c.head == HeadKind::kMaskedLm ? 5 * 4 * d : 0);
+  const bool masked_head = c.head == HeadKind::kMaskedLm && tokens_out;
+  const double around = 4 * 4 * d + (extra_input ? 2 * 4 * d : 0) + (masked_head ? 5 * 4 * d : 0);
   const double activations = tokens * (static_cast<double>(c.layers) * per_block + around);
   return static_cast<uint64_t>(std::min(state + activations, 0x1p62));
 }

@@ -47,14 +47,24 @@ struct ParameterInfo {
 std::vector<ParameterInfo> parameter_table(const TransformerConfig& config);
 int64_t parameter_count(const TransformerConfig& config);
 
+// The parameters that a job trains: of pretraining those of its model. Of finetuning the model's without what turns
+// hidden states into tokens (head.*, except head.project_out, behind which a task's head reads), then the task's head
+// (task.head.*, head_spec.h).
+std::vector<ParameterInfo> job_parameter_table(const JobSpec& spec);
+int64_t job_parameter_count(const JobSpec& spec);
+
 // Training FLOPs per predicted token: 6 x matrix parameters (output matrix counted, embedding look-up not) plus
 // attention 12 x layers x hidden x sequence (halved when causal).
 double flops_per_token(const TransformerConfig& config, int64_t sequence);
+// The same of a job with rows of data.segment tokens: a finetuned model has no output matrix, and every real token of
+// a row counts. The task's head, once a row, is left out.
+double job_flops_per_token(const JobSpec& spec);
 // Bytes one worker needs, an estimate from above without the kernels' scratch. State: 12 a parameter (fp32 weight and
 // two moments) and 12 for the checkpoint's copy, 2 more in bf16, and 4 for each gradient buffer (one a level of the
 // lane tree and one at work; a tied matrix counts twice). Activations of one micro batch, a token and block: 8 d for
 // the residual stream in fp32 (16 d with norms after the branches) and 6 d + 3 m elements (2 m without a gate); 16 d
 // around the blocks, 8 d more where more than a token's own embedding comes in and 20 d more for a masked-LM head.
+// Finetuning keeps the best weights, 4 a parameter, and has neither head nor a second use of a tied matrix.
 // precision = "auto" counts as fp32.
 uint64_t memory_bytes(const JobSpec& spec);
 

@@ -32,6 +32,7 @@ void read(schema::Manifest::Reader from, Manifest* to) {
   for (auto part : from.getParts()) {
     to->parts.push_back({read_text(part.getFile()), part.getBytes(), read_digest(part.getChecksum())});
   }
+  to->best = read_best(from.getBest());
 }
 
 void read(schema::PartHeader::Reader from, PartHeader* to) {
@@ -71,6 +72,7 @@ std::string encode_manifest(const Manifest& manifest) {
     parts[i].setBytes(manifest.parts[i].bytes);
     write_digest(parts[i].initChecksum(), manifest.parts[i].checksum);
   }
+  write_best(root.initBest(), manifest.best, text);
   return seal_frame(FrameKind::kManifest, kManifestVersion, builder);
 }
 

@@ -32,6 +32,7 @@ struct Manifest {
   std::vector<FingerprintField> dataset;
   Digest128 digest, state_digest;
   std::vector<ManifestPart> parts;
+  BestEvaluation best;  // a finetuning run: as of this step; the checkpoint it names is kept as long as this one
   bool operator==(const Manifest&) const = default;
 };
 

@@ -176,6 +176,12 @@ void write(schema::StepReport::Builder to, const StepReport& from) {
   to.setEvaluated(from.evaluated);
   to.setEvalLoss(from.eval_loss);
   to.setEvalBitsPerBase(from.eval_bits_per_base);
+  auto metrics = to.initMetrics(from.metrics.size());
+  for (uint32_t i = 0; i < from.metrics.size(); ++i) {
+    metrics[i].setName(text(from.metrics[i].name));
+    metrics[i].setValue(from.metrics[i].value);
+  }
+  write_best(to.initBest(), from.best, text);
 }
 void read(schema::StepReport::Reader from, StepReport* to) {
   to->loss = from.getLoss();
@@ -188,6 +194,8 @@ void read(schema::StepReport::Reader from, StepReport* to) {
   to->evaluated = from.getEvaluated();
   to->eval_loss = from.getEvalLoss();
   to->eval_bits_per_base = from.getEvalBitsPerBase();
+  for (auto metric : from.getMetrics()) to->metrics.push_back({read_text(metric.getName()), metric.getValue()});
+  to->best = read_best(from.getBest());
 }
 
 void write(schema::Ack::Builder, const Ack&) {}
@@ -201,6 +209,7 @@ void write(schema::PartSaved::Builder to, const PartSaved& from) {
   write_digest(to.initStateDigest(), from.state_digest);
   to.setNextRow(from.next_row);
   write(to.initDataset(from.dataset.size()), from.dataset);
+  write_best(to.initBest(), from.best, text);
 }
 void read(schema::PartSaved::Reader from, PartSaved* to) {
   to->file = read_text(from.getFile());
@@ -210,6 +219,7 @@ void read(schema::PartSaved::Reader from, PartSaved* to) {
   to->state_digest = read_digest(from.getStateDigest());
   to->next_row = from.getNextRow();
   to->dataset = read(from.getDataset());
+  to->best = read_best(from.getBest());
 }
 
 void write(schema::JobFinished::Builder to, const JobFinished& from) {
@@ -224,6 +234,9 @@ void write(schema::JobFinished::Builder to, const JobFinished& from) {
   to.setFlopsUtilization(from.flops_utilization);
   write_digest(to.initDigest(), from.digest);
   write_digest(to.initStateDigest(), from.state_digest);
+  write_best(to.initBest(), from.best, text);
+  to.setDev(text(from.dev));
+  to.setTest(text(from.test));
 }
 void read(schema::JobFinished::Reader from, JobFinished* to) {
   to->train_loss = from.getTrainLoss();
@@ -237,6 +250,9 @@ void read(schema::JobFinished::Reader from, JobFinished* to) {
   to->flops_utilization = from.getFlopsUtilization();
   to->digest = read_digest(from.getDigest());
   to->state_digest = read_digest(from.getStateDigest());
+  to->best = read_best(from.getBest());
+  to->dev = read_text(from.getDev());
+  to->test = read_text(from.getTest());
 }
 
 void write(schema::JobFailed::Builder to, const JobFailed& from) {

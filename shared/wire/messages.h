@@ -35,6 +35,21 @@ struct FingerprintField {
 
 // --- worker <-> coordinator -----------------------------------------------------------------------------------------
 
+// How a finetuning run has done on its dev set up to some step; travels with every checkpoint, so that a run that goes
+// on from it makes the same choices. worker/best_evaluation.h has the rules.
+struct BestEvaluation {
+  std::string metric;  // which one chooses; empty: nothing was evaluated yet
+  Step step = 0;       // of the best evaluation
+  double value = 0;
+  int64_t since = 0;  // evaluations after it, none of them better
+  bool operator==(const BestEvaluation&) const = default;
+};
+struct NamedMetric {
+  std::string name;  // "accuracy", "mcc", ... (shared/metrics/prediction_metrics.h)
+  double value = 0;
+  bool operator==(const NamedMetric&) const = default;
+};
+
 enum class WorkerState : uint8_t { kIdle, kLoading, kTraining, kEvaluating, kStopping, kFailed };
 
 // worker -> coordinator, first message after (re)connecting, also to a restarted coordinator. job/generation/step in
@@ -84,8 +99,10 @@ struct StepReport {
   int64_t data_wait_nanoseconds = 0;
   int64_t checkpoint_wait_nanoseconds = 0;
   bool evaluated = false;
-  double eval_loss = 0;  // nats per predicted token
-  double eval_bits_per_base = 0;
+  double eval_loss = 0;              // nats per predicted token
+  double eval_bits_per_base = 0;     // NaN for a masked objective and for a task
+  std::vector<NamedMetric> metrics;  // a task: the overall metrics of its dev set; NaN where one is not defined
+  BestEvaluation best;               // a task: as it stands after this evaluation
   bool operator==(const StepReport&) const = default;
 };
 // coordinator -> worker: the one message with this header.request has been recorded (never sent for a Heartbeat).
@@ -101,6 +118,7 @@ struct PartSaved {
   Digest128 state_digest;
   uint64_t next_row = 0;
   std::vector<FingerprintField> dataset;  // what this job trains on; goes into the manifest
+  BestEvaluation best;                    // a task with a dev set: as of that step; goes into the manifest
   bool operator==(const PartSaved&) const = default;
 };
 // worker -> coordinator, resent until Ack.
@@ -111,7 +129,10 @@ struct JobFinished {
   int64_t tokens = 0;  // predicted by this process since it began on the job
   double tokens_per_second = 0;
   double flops_utilization = 0;  // share of the matrix rate measured by this process
+  // Of the evaluated weights (a task with a dev set: of the best step's), and of the training state at the last step.
   Digest128 digest, state_digest;
+  BestEvaluation best;    // a task with a dev set: what was chosen
+  std::string dev, test;  // a task: metrics of those weights, as JSON with "loss"; empty: no such set
   bool operator==(const JobFinished&) const = default;
 };
 // worker -> coordinator, resent until Ack. code says the class of failure (kBadInput: never retry).

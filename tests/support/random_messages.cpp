@@ -54,6 +54,13 @@ void fill_one(TestRandom& random, FingerprintField* value) {
 void fill_one(TestRandom& random, ManifestPart* value) {
   fill(random, value->file, value->bytes, value->checksum);
 }
+void fill_one(TestRandom& random, BestEvaluation* value) {
+  auto& [metric, step, best, since] = *value;
+  fill(random, metric, step, best, since);
+}
+void fill_one(TestRandom& random, NamedMetric* value) {
+  fill(random, value->name, value->value);
+}
 void fill_one(TestRandom& random, PartBlock* value) {
   fill(random, value->tensor, value->block, value->elements, value->checksum[0], value->checksum[1],
        value->checksum[2]);
@@ -92,17 +99,20 @@ void fill_body(TestRandom& random, Heartbeat& m) {
   fill(random, state);
 }
 void fill_body(TestRandom& random, StepReport& m) {
-  auto& [loss, norm, rate, tokens, step, data_wait, checkpoint_wait, evaluated, eval_loss, eval_bits] = m;
-  fill(random, loss, norm, rate, tokens, step, data_wait, checkpoint_wait, evaluated, eval_loss, eval_bits);
+  auto& [loss, norm, rate, tokens, step, data_wait, checkpoint_wait, evaluated, eval_loss, eval_bits, metrics, best] =
+      m;
+  fill(random, loss, norm, rate, tokens, step, data_wait, checkpoint_wait, evaluated, eval_loss, eval_bits, metrics,
+       best);
 }
 void fill_body(TestRandom&, Ack&) {}
 void fill_body(TestRandom& random, PartSaved& m) {
-  auto& [file, bytes, checksum, digest, state_digest, next_row, dataset] = m;
-  fill(random, file, bytes, checksum, digest, state_digest, next_row, dataset);
+  auto& [file, bytes, checksum, digest, state_digest, next_row, dataset, best] = m;
+  fill(random, file, bytes, checksum, digest, state_digest, next_row, dataset, best);
 }
 void fill_body(TestRandom& random, JobFinished& m) {
-  auto& [train, eval, bits, markov, order, bases, tokens, rate, utilization, digest, state_digest] = m;
-  fill(random, train, eval, bits, markov, order, bases, tokens, rate, utilization, digest, state_digest);
+  auto& [train, eval, bits, markov, order, bases, tokens, rate, utilization, digest, state_digest, best, dev, test] = m;
+  fill(random, train, eval, bits, markov, order, bases, tokens, rate, utilization, digest, state_digest, best, dev,
+       test);
 }
 void fill_body(TestRandom& random, JobFailed& m) {
   auto& [code, reason] = m;
@@ -163,8 +173,8 @@ WireMessage random_message(TestRandom& random, size_t kind) {
 
 Manifest random_manifest(TestRandom& random) {
   Manifest manifest;
-  auto& [job, generation, step, next_row, toml, numerics, dataset, digest, state_digest, parts] = manifest;
-  fill(random, job, generation, step, next_row, toml, numerics, dataset, digest, state_digest, parts);
+  auto& [job, generation, step, next_row, toml, numerics, dataset, digest, state_digest, parts, best] = manifest;
+  fill(random, job, generation, step, next_row, toml, numerics, dataset, digest, state_digest, parts, best);
   return manifest;
 }
 

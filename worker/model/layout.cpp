@@ -69,7 +69,7 @@ static HeadSlots head_slots(const TransformerConfig& config, const SlotFinder& f
   return head;
 }
 
-ModelLayout model_layout(const TransformerConfig& config, const std::vector<ParameterInfo>& table) {
+ModelLayout model_layout(const TransformerConfig& config, const std::vector<ParameterInfo>& table, bool token_head) {
   const SlotFinder find(table);
   const int64_t d = config.hidden, m = config.mlp_hidden;
   ModelLayout layout;
@@ -88,6 +88,7 @@ ModelLayout model_layout(const TransformerConfig& config, const std::vector<Para
     layout.blocks.push_back(block);
   }
   if (config.final_norm) layout.final_norm = find.norm("final_norm", config);
+  if (!token_head) return layout;
   layout.head = head_slots(config, find);
   if (config.tied) {
     layout.head.weight = layout.input.embedding;

@@ -41,13 +41,15 @@ struct ModelLayout {
   InputSlots input;
   std::vector<BlockSlots> blocks;
   AffineSlots final_norm;
-  HeadSlots head;
+  HeadSlots head;          // all absent without a token head
   int64_t parameters = 0;  // elements of the parameter table
-  int64_t gradients = 0;   // elements of a gradient buffer: parameters, and V x e more when tied
+  int64_t gradients = 0;   // elements of a gradient buffer: parameters, and V x e more when tied and with a token head
 };
 
-// Looks every tensor up by name and checks its shape; a table of another model is a defect of ours.
-ModelLayout model_layout(const TransformerConfig& config, const std::vector<ParameterInfo>& table);
+// Looks every tensor up by name and checks its shape; a table of another model is a defect of ours. token_head: the
+// model has logits over the vocabulary; false when another head reads its hidden states.
+ModelLayout model_layout(const TransformerConfig& config, const std::vector<ParameterInfo>& table,
+                         bool token_head = true);
 
 // The weights one step computes with: fp32, or matrices rounded to bf16 with norms and biases in fp32.
 struct Weights {

@@ -20,9 +20,8 @@ Transformer::Transformer(const TransformerConfig& config, const std::vector<Para
                          const TransformerOptions& options)
     : config_(config),
       options_(with_head_rows(options, config)),
-      layout_(model_layout(config, table)),
-      input_(config, layout_.input, options.dtype, options.rows, options.segment, options.seed),
-      head_(config, layout_.head, options.dtype, options_.head_rows) {
+      layout_(model_layout(config, table, options.token_head)),
+      input_(config, layout_.input, options.dtype, options.rows, options.segment, options.seed) {
   const int64_t tokens = options.rows * options.segment, d = config.hidden;
   STRAND_CHECK(tokens > 0 && config.heads > 0 && d % config.heads == 0, "hidden ", d, " heads ", config.heads);
   for (int64_t l = 0; l <= config.layers; ++l) stream_.emplace_back(DType::kF32, tokens, d);
@@ -37,8 +36,10 @@ Transformer::Transformer(const TransformerConfig& config, const std::vector<Para
   } else {
     final_rounded_ = Rounded(options.dtype, tokens, d);
   }
-  d_hidden_ = Buffer(options.dtype, tokens, d);
   d_stream_ = Buffer(DType::kF32, tokens, d);
+  if (!options.token_head) return;
+  head_.emplace(config, layout_.head, options.dtype, options_.head_rows);
+  d_hidden_ = Buffer(options.dtype, tokens, d);
   logits_ = Buffer(DType::kF32, options_.head_rows, config.vocabulary);
 }
 
@@ -85,16 +86,18 @@ ConstMatrix Transformer::hidden(int64_t layer) const {
 }
 
 void Transformer::logits(const OpContext& context, const Weights& weights, const MicroBatch& batch, Matrix out) {
+  STRAND_CHECK(head_.has_value(), "a model without a token head");
   const int64_t tokens = batch.tokens();
   for (int64_t first = 0; first < tokens; first += options_.head_rows) {
     const int64_t rows = std::min(options_.head_rows, tokens - first);
-    head_.forward(context, weights, hidden().row_range(first, rows), out.row_range(first, rows));
+    head_->forward(context, weights, hidden().row_range(first, rows), out.row_range(first, rows));
   }
 }
 
 // In chunks of rows: logits of a large vocabulary exist for one chunk at a time, and their gradient takes their place.
 CrossEntropySum Transformer::loss(const OpContext& context, const Weights& weights, const MicroBatch& batch,
                                   const Gradients* gradients) {
+  STRAND_CHECK(head_.has_value(), "a model without a token head");
   const int64_t tokens = batch.tokens();
   const Matrix d_hidden = d_hidden_.view(tokens);
   CrossEntropySum sum;
@@ -102,13 +105,13 @@ CrossEntropySum Transformer::loss(const OpContext& context, const Weights& weigh
     const int64_t rows = std::min(options_.head_rows, tokens - first);
     const ConstMatrix x = hidden().row_range(first, rows);
     const Matrix logits = logits_.view(rows);
-    head_.forward(context, weights, x, logits);
+    head_->forward(context, weights, x, logits);
     const CrossEntropySum part =
         cross_entropy(context, logits, batch.targets + first, /*want_gradient=*/gradients != nullptr, nullptr);
     sum.loss += part.loss;
     sum.targets += part.targets;
     if (gradients == nullptr) continue;
-    head_.backward(context, weights, *gradients, x, logits, d_hidden.row_range(first, rows));
+    head_->backward(context, weights, *gradients, x, logits, d_hidden.row_range(first, rows));
   }
   if (gradients != nullptr) final_backward(context, weights, d_hidden, *gradients);
   return sum;
@@ -147,7 +150,7 @@ void Transformer::backward_from_hidden(const OpContext& context, const Weights& 
 }
 
 void Transformer::fold_tied(const OpContext& context, const Gradients& gradients) const {
-  if (!config_.tied) return;
+  if (!config_.tied || !head_) return;
   const TensorSlot& output = layout_.head.weight_gradient;
   add(context, gradients.f32 + output.offset, output.rows * output.cols,
       gradients.f32 + layout_.input.embedding.offset);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "ops/core/context.h"
@@ -25,6 +26,7 @@ struct TransformerOptions {
   // Rows of logits that exist at a time; 0: by shape, so that they take at most 16 MiB (one chunk for a small
   // vocabulary).
   int64_t head_rows = 0;
+  bool token_head = true;  // false: no logits over the vocabulary; another head reads hidden()
 };
 
 enum class Mode { kTrain, kEvaluate };
@@ -74,19 +76,19 @@ class Transformer {
   TransformerOptions options_;
   ModelLayout layout_;
   InputEmbedding input_;
-  TokenHead head_;
-  int64_t tokens_ = 0;          // of the forward at hand
-  double dropout_ = 0;          // likewise
-  std::vector<Buffer> stream_;  // fp32 [T, d]: the input of each block, and the last block's output
+  std::optional<TokenHead> head_;  // with token_head only
+  int64_t tokens_ = 0;             // of the forward at hand
+  double dropout_ = 0;             // likewise
+  std::vector<Buffer> stream_;     // fp32 [T, d]: the input of each block, and the last block's output
   std::vector<BlockActivations> blocks_;
   BlockScratch scratch_;
   std::vector<float> alibi_slopes_;
   NormStatistics final_statistics_;
   Buffer final_normed_;    // a [T, d], with a final norm
   Rounded final_rounded_;  // without one
-  Buffer d_hidden_;        // a [T, d]
+  Buffer d_hidden_;        // a [T, d], with a token head
   Buffer d_stream_;        // fp32 [T, d]
-  Buffer logits_;          // fp32 [head_rows, V]
+  Buffer logits_;          // fp32 [head_rows, V], with a token head
 };
 
 }  // namespace strand
