@@ -177,7 +177,15 @@ void check_files_exist(FileSystem& fs, const std::string& base, JobParser* parse
     }
   };
   const JobSpec& spec = parser->parsed.spec;
-  if (spec.model.init != "random") check("model.init", {spec.model.init});
+  const std::string& init = spec.model.init;
+  if (init != "random" && !init.empty() && !fs.list_directory(init).ok()) {
+    parser->report("model.init",
+                   concat(init,
+                          ": is no directory here; expected \"random\" or a directory of weights"
+                          " (relative paths start at the job file's folder, ",
+                          base, ")"),
+                   nullptr);
+  }
   check("data.files", spec.data.files);
   check("data.holdout.files", spec.data.holdout.files);
   const std::pair<const char*, const std::string*> tables[] = {

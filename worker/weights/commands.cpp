@@ -42,29 +42,6 @@ SpecialIds special_ids(FileSystem& fs, const Family& family, const std::string& 
   return ids;
 }
 
-// Without what belongs to a task: no published class has it.
-void leave_out_tasks(ModelDirectory* model) {
-  size_t kept = 0;
-  int64_t elements = 0;
-  std::vector<std::string> left;
-  for (const ParameterInfo& parameter : model->table) {
-    if (parameter.name.starts_with("task.")) {
-      left.push_back(parameter.name);
-      continue;
-    }
-    ParameterInfo moved = parameter;
-    moved.first_element = elements;
-    std::copy_n(model->weights.begin() + parameter.first_element, parameter.elements,
-                model->weights.begin() + elements);
-    elements += parameter.elements;
-    model->table[kept++] = std::move(moved);
-  }
-  model->table.resize(kept);
-  model->present.resize(kept);
-  model->weights.resize(static_cast<size_t>(elements));
-  if (!left.empty()) model->notes.push_back("left out, a task's head: " + join(left, ", "));
-}
-
 Status copy_tokenizer(FileSystem& fs, const std::string& from, const std::string& to, std::vector<std::string>* files) {
   if (from.empty()) return {};
   for (const std::string& name : kTokenizerFiles) {

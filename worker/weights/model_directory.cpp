@@ -102,6 +102,39 @@ void draw_absent(ModelDirectory* model, uint64_t seed) {
   if (!drawn.empty()) model->notes.push_back(concat("drawn from seed ", seed, ": ", join(drawn, ", ")));
 }
 
+// What a finetuned model has no more: its masked-LM head, say. Libraries draw such a part at random, and warn.
+static void note_missing(ModelDirectory* model) {
+  std::vector<std::string> missing;
+  for (const ParameterInfo& whole : parameter_table(model->config)) {
+    const auto is = [&](const ParameterInfo& parameter) { return parameter.name == whole.name; };
+    if (std::ranges::none_of(model->table, is)) missing.push_back(whole.name);
+  }
+  if (!missing.empty()) model->notes.push_back("not in this run, so not written: " + join(missing, ", "));
+}
+
+void leave_out_tasks(ModelDirectory* model) {
+  size_t kept = 0;
+  int64_t elements = 0;
+  std::vector<std::string> left;
+  for (const ParameterInfo& parameter : model->table) {
+    if (parameter.name.starts_with("task.")) {
+      left.push_back(parameter.name);
+      continue;
+    }
+    ParameterInfo moved = parameter;
+    moved.first_element = elements;
+    std::copy_n(model->weights.begin() + parameter.first_element, parameter.elements,
+                model->weights.begin() + elements);
+    elements += parameter.elements;
+    model->table[kept++] = std::move(moved);
+  }
+  model->table.resize(kept);
+  model->present.resize(kept);
+  model->weights.resize(static_cast<size_t>(elements));
+  if (!left.empty()) model->notes.push_back("left out, a task's head: " + join(left, ", "));
+  note_missing(model);
+}
+
 Result<ImportManifest> read_import_manifest(FileSystem& fs, const std::string& path) {
   STRAND_ASSIGN(const std::string text, fs.read_file(path));
   STRAND_ASSIGN(const Json json, parse_json(text, path));

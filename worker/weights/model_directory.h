@@ -39,6 +39,10 @@ Result<ModelDirectory> load_model_directory(FileSystem& fs, const std::string& d
 // in the notes.
 void draw_absent(ModelDirectory* model, uint64_t seed);
 
+// Removes what belongs to a task (task.*): no published class has it. Says so in the notes, and what else of the
+// configuration's model is not there (a finetuned one has no masked-LM head).
+void leave_out_tasks(ModelDirectory* model);
+
 // Files that make a tokenizer, where a directory has them.
 extern const std::vector<std::string> kTokenizerFiles;
 

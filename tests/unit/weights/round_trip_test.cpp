@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "shared/base/text.h"
+#include "shared/formats/tensor_source.h"
 #include "tests/unit/weights/tiny_models.h"
 #include "worker/weights/commands.h"
 #include "worker/weights/initial_model.h"
@@ -95,6 +96,30 @@ TEST_F(RoundTripTest, OmniDnaUnderItsPublishedNames) {
     EXPECT_EQ(exported.architecture, rms ? "LlamaForCausalLM" : "OlmoForCausalLM");
     EXPECT_EQ(import(source + "-out", source + "-again").digest, model.digest());
   }
+}
+
+// A pytorch_model.bin that torch itself wrote (tests/parity/exports.py --golden): half precision, lm_head.weight tied
+// to the embedding within one storage. Each value is ((7 i + length of the name) mod 101 - 50) / 64 for element i.
+TEST(TorchsOwnFileTest, IsReadTensorByTensor) {
+  const auto fs = make_posix_file_system();
+  const std::string directory = "tests/golden/opt_half";
+  auto source = open_weights(*fs, directory);
+  ASSERT_TRUE(source.ok()) << source.error().message();
+  EXPECT_EQ((*source)->tensors().size(), 21u);
+  for (const TensorInfo& tensor : (*source)->tensors()) {
+    EXPECT_EQ(tensor.type, TensorType::kF16);
+    const std::string name = tensor.name == "lm_head.weight" ? "model.decoder.embed_tokens.weight" : tensor.name;
+    std::vector<float> values(static_cast<size_t>(tensor.elements));
+    ASSERT_TRUE((*source)->read(tensor.name, values).ok());
+    for (size_t i = 0; i < values.size(); ++i) {
+      ASSERT_EQ(values[i], (static_cast<float>((7 * i + name.size()) % 101) - 50) / 64) << tensor.name << " " << i;
+    }
+  }
+  const auto model = load_model_directory(*fs, directory);
+  ASSERT_TRUE(model.ok()) << model.error().message();
+  EXPECT_TRUE(model->complete());
+  EXPECT_EQ(model->config.embedding_width, 4);
+  EXPECT_EQ(model->config.norm_placement, NormPlacement::kPost);
 }
 
 TEST_F(RoundTripTest, ShardsAndBf16) {
@@ -193,6 +218,42 @@ TEST_F(RoundTripTest, DirectoriesWithoutAModel) {
   put_published(fs_, "/src", tiny_model("opt-125m"), family_named("opt"));
   EXPECT_NE(load_model_directory(fs_, "/src", 7).error().message().find("has no checkpoints, so no step 7"),
             std::string::npos);
+}
+
+// A finetuned model: a task's head in place of the language model's.
+TEST(ModelDirectoryTest, ATasksHeadIsLeftOut) {
+  const TinyModel whole = tiny_model("nt-v1-500m");
+  ModelDirectory model;
+  model.config = whole.config;
+  const ParameterInfo head{"task.head.0.weight", {2, 16}, InitRule::kZeros, 0, DecayGroup::kMatrix, 0, 32};
+  std::vector<float> expected;
+  for (const ParameterInfo& parameter : whole.table) {
+    if (parameter.name == "final_norm.weight") {  // wherever it stands
+      model.table.push_back(head);
+      model.table.back().first_element = static_cast<int64_t>(model.weights.size());
+      model.weights.resize(model.weights.size() + 32, 5.0f);
+    }
+    if (parameter.name.starts_with("head.")) continue;
+    model.table.push_back(parameter);
+    model.table.back().first_element = static_cast<int64_t>(model.weights.size());
+    const auto from = whole.weights.begin() + parameter.first_element;
+    model.weights.insert(model.weights.end(), from, from + parameter.elements);
+    expected.insert(expected.end(), from, from + parameter.elements);
+  }
+  model.present.assign(model.table.size(), true);
+  leave_out_tasks(&model);
+  EXPECT_EQ(model.weights, expected);
+  EXPECT_EQ(model.present.size(), model.table.size());
+  for (const ParameterInfo& parameter : model.table) {
+    EXPECT_FALSE(parameter.name.starts_with("task."));
+    const ParameterInfo& before = whole.parameter(parameter.name);
+    EXPECT_EQ(model.weights[static_cast<size_t>(parameter.first_element)],
+              whole.weights[static_cast<size_t>(before.first_element)])
+        << parameter.name;
+  }
+  ASSERT_EQ(model.notes.size(), 2u);
+  EXPECT_EQ(model.notes[0], "left out, a task's head: task.head.0.weight");
+  EXPECT_TRUE(model.notes[1].starts_with("not in this run, so not written: head.transform.weight")) << model.notes[1];
 }
 
 TEST(ModelSectionTest, IsAJobFilesModelTable) {

@@ -1,0 +1,86 @@
+// Weights in and out of real runs: what a run trained is exported, imported, and trained on from, with the same
+// digests.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/e2e/process.h"
+
+namespace strand::e2e {
+namespace {
+
+class Weights : public testing::Test {
+ protected:
+  void SetUp() override {
+    write_file(at("genome.fna"), small_fasta(20000, 3));
+    write_file(at("job.toml"), R"(
+[job]
+name = "small"
+[model]
+layers = 2
+hidden = 32
+heads = 4
+mlp_hidden = 48
+vocabulary = 16
+max_sequence = 64
+[data]
+files = ["genome.fna"]
+segment = 64
+holdout = { fraction = 0.1 }
+[train]
+steps = 3
+lanes = 1
+micro_batch = 4
+warmup = 1
+[evaluate]
+every = 0
+)");
+  }
+  std::string at(const std::string& name) const { return folder_.path() + "/" + name; }
+  Json strand(const std::string& tag, const std::vector<std::string>& arguments, int exit_code = 0) {
+    std::vector<std::string> all = arguments;
+    all.emplace_back("--json");
+    const Process process = run(folder_.path(), tag, all);
+    EXPECT_EQ(process.exit_code(), exit_code) << tag << ": " << process.err();
+    return process.json();
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(Weights, OutInAndOn) {
+  const Json trained = strand("run", {"run", at("job.toml"), "--dir", at("a")});
+  const Json exported = strand("export", {"export", at("a"), at("out")});
+  EXPECT_EQ(exported["digest"], trained["digest"]);
+  EXPECT_EQ(exported["step"], 3);
+  EXPECT_TRUE(std::filesystem::exists(at("out/tokenizer.json")));
+  const Json imported = strand("import", {"import", at("out"), "--dir", at("b")});
+  EXPECT_EQ(imported["digest"], trained["digest"]);
+  EXPECT_EQ(strand("digest", {"digest", at("b")})["digest"], trained["digest"]);
+  // One step from a run, from an import and from published weights: the same weights; from random ones, others.
+  const auto one_step = [&](const std::string& tag, const std::string& init) {
+    return strand(tag, {"run", at("job.toml"), "--dir", at(tag), "--set", "train.steps=1", "--set",
+                        "model.init=\"" + init + "\""});
+  };
+  const Json from_run = one_step("from-run", at("a")), from_import = one_step("from-import", at("b"));
+  const Json from_files = one_step("from-files", at("out")), from_random = one_step("from-random", "random");
+  EXPECT_EQ(from_run["digest"], from_import["digest"]);
+  EXPECT_EQ(from_run["digest"], from_files["digest"]);
+  EXPECT_NE(from_run["digest"], from_random["digest"]);
+  EXPECT_LT(from_run["train_loss"].get<double>(), from_random["train_loss"].get<double>())
+      << "three steps of training are worth something";
+}
+
+TEST_F(Weights, AnotherModelThanTheJobsIsBadInput) {
+  strand("run", {"run", at("job.toml"), "--dir", at("a"), "--set", "train.steps=1"});
+  const Process other = run(
+      folder_.path(), "other",
+      {"run", at("job.toml"), "--dir", at("b"), "--set", "model.init=\"" + at("a") + "\"", "--set", "model.layers=3"});
+  EXPECT_EQ(other.exit_code(), 2);
+  EXPECT_NE(other.err().find("model.layers: the job has 3, the weights have 2"), std::string::npos) << other.err();
+  const Process full = run(folder_.path(), "full", {"export", at("a"), at("a")});
+  EXPECT_EQ(full.exit_code(), 2);
+  EXPECT_NE(full.err().find("is not empty"), std::string::npos) << full.err();
+}
+
+}  // namespace
+}  // namespace strand::e2e

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Weights in and out of Strand, against the libraries that own the formats.
+
+    build/parity-venv/bin/python tests/parity/exports.py [build/release/strand]
+
+A tiny model of every family with random weights is saved by torch and by safetensors (whole, in shards, in half
+precision), taken in by `strand import`, written by `strand export` and opened again. Then: the same digest for every
+way in, the same logits bit for bit, no missing or unexpected tensor, and no warning where the class is transformers'
+own. With --golden it writes tests/golden/opt_half instead: a pytorch_model.bin of torch's own making.
+"""
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+
+os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+import safetensors.torch  # noqa: E402
+import torch  # noqa: E402
+import transformers  # noqa: E402
+from transformers import OPTConfig, OPTForCausalLM  # noqa: E402
+
+import references  # noqa: E402
+
+SIZES = dict(vocabulary=60, hidden=32, layers=2, heads=4, mlp_hidden=48, max_sequence=30, embedding_width=0,
+             norm_placement="pre", tied=True, pad_id=1, mask_id=2)
+CASES = {
+    "opt-125m": ("opt", {}), "opt-350m": ("opt", dict(embedding_width=16, norm_placement="post")),
+    "omni-dna-layer": ("olmo", {}), "omni-dna-rms": ("llama", {}), "omni-dna-untied": ("llama", dict(tied=False)),
+    "nt-v1": ("nt-v1", {}), "nt-v2": ("nt-v2", {}), "dnabert-2": ("dnabert-2", {}), "dna-fm": ("dna-fm", {}),
+}
+# config.json of the families whose class is not in transformers, as published.
+ENCODER = dict(hidden_size=32, intermediate_size=48, num_attention_heads=4, num_hidden_layers=2, vocab_size=60,
+               hidden_dropout_prob=0.0)
+CONFIGS = {
+    "nt-v2": dict(ENCODER, model_type="esm", add_bias_fnn=False, emb_layer_norm_before=False, layer_norm_eps=1e-12,
+                  mask_token_id=2, pad_token_id=1, max_position_embeddings=32, position_embedding_type="rotary",
+                  tie_word_embeddings=False, token_dropout=False),
+    "dnabert-2": dict(ENCODER, model_type="bert", alibi_starting_size=30, hidden_act="gelu", layer_norm_eps=1e-12,
+                      max_position_embeddings=30, type_vocab_size=2),
+    "dna-fm": dict(ENCODER, model_type="rnabert", add_linear_bias=True, hidden_act="swiglu", layer_norm_eps=1e-5,
+                   max_position_embeddings=30, normalization_type="LayerNorm", position_embedding_type="rope",
+                   rotary_percent=1.0, type_vocab_size=2),
+}
+
+
+class Strand:
+    def __init__(self, program):
+        self.program = program
+
+    def __call__(self, *arguments):
+        done = subprocess.run([self.program, *arguments, "--json"], capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit("strand %s: exit %d: %s" % (" ".join(arguments), done.returncode, done.stderr))
+        return json.loads(done.stdout)
+
+
+def save(reference, kind, way, folder):
+    """What another program would publish."""
+    module = reference.module
+    if way == "half":
+        module = module.half()
+    if hasattr(module, "save_pretrained"):
+        size = "20KB" if way.startswith("sharded") else "5GB"
+        module.save_pretrained(folder, safe_serialization="safetensors" in way, max_shard_size=size)
+    else:
+        os.makedirs(folder)
+        with open(folder + "/config.json", "w") as file:
+            json.dump(CONFIGS[kind], file)
+        if way == "safetensors":
+            own = {n: t.clone() for n, t in module.state_dict().items() if n != "cls.predictions.decoder.weight"}
+            safetensors.torch.save_file(own, folder + "/model.safetensors", metadata={"format": "pt"})
+        else:
+            torch.save(module.state_dict(), folder + "/pytorch_model.bin")
+    if way == "half":
+        module.float()
+
+
+def open_again(reference, kind, folder):
+    """A fresh module with the exported weights; asserts that nothing was missing, unexpected or warned about."""
+    if hasattr(reference.module, "save_pretrained"):
+        said = io.StringIO()
+        handler = logging.StreamHandler(said)
+        logging.getLogger("transformers").addHandler(handler)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            module, info = type(reference.module).from_pretrained(folder, output_loading_info=True)
+        logging.getLogger("transformers").removeHandler(handler)
+        assert not any(info.values()), info
+        assert not warned and not said.getvalue(), (warned, said.getvalue())
+        return module.eval()
+    module = references.build(kind, dict(SIZES), exact=False).module
+    missing, unexpected = module.load_state_dict(safetensors.torch.load_file(folder + "/model.safetensors"),
+                                                 strict=False)
+    # Tied, under its other name, or a part that the reference leaves out.
+    assert set(missing) <= {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}, missing
+    assert set(unexpected) <= {"cls.predictions.bias", "esm.contact_head.regression.weight",
+                               "esm.contact_head.regression.bias"}, unexpected
+    if "cls.predictions.bias" in unexpected:
+        with torch.no_grad():
+            module.cls.predictions.decoder.bias.copy_(
+                safetensors.torch.load_file(folder + "/model.safetensors")["cls.predictions.bias"])
+    return module
+
+
+def check(name, strand, folder):
+    kind, changes = CASES[name]
+    config = {**SIZES, **changes}
+    torch.manual_seed(1)
+    reference = references.build(kind, config, exact=False)
+    for parameter in reference.module.parameters():
+        parameter.data.normal_(0, 0.3).copy_(parameter.data.half().float())  # the same value in every precision
+    ids = torch.randint(5, 60, (3, 11), generator=torch.Generator().manual_seed(2))
+    mask = torch.ones_like(ids)
+    with torch.no_grad():
+        wanted = reference._logits(ids, mask)
+    ways = ["safetensors", "bin", "half"]
+    if hasattr(reference.module, "save_pretrained"):
+        ways += ["sharded safetensors", "sharded bin"]
+    digests = set()
+    for way in ways:
+        at = os.path.join(folder, "%s %s" % (name, way))
+        save(reference, kind, way, at)
+        taken = strand("import", at, "--dir", at + " run")
+        given = strand("export", at + " run", at + " out", *(["--shard-bytes", "30000"] if "sharded" in way else []))
+        assert given["digest"] == taken["digest"]
+        digests.add(taken["digest"])
+        module = open_again(reference, kind, at + " out")
+        with torch.no_grad():
+            got = module(input_ids=ids, attention_mask=mask).logits if hasattr(module, "config") else module(ids, mask)
+        assert torch.equal(got, wanted), (got - wanted).abs().max()
+    assert len(digests) == 1, digests
+    print("%-16s %s: %d parameters, %s" % (name, ", ".join(ways), taken["parameters"], given["architecture"]))
+
+
+def write_golden():
+    """Half precision and tied under both names, as OPT's released files are; values are a formula of name and element."""
+    config = OPTConfig(vocab_size=11, hidden_size=8, num_hidden_layers=1, ffn_dim=12, num_attention_heads=2,
+                       max_position_embeddings=6, word_embed_proj_dim=4, do_layer_norm_before=False)
+    model = OPTForCausalLM(config)
+    for name, parameter in model.named_parameters():  # a tied one once
+        flat = torch.arange(parameter.numel())
+        parameter.data = (((7 * flat + len(name)) % 101 - 50) / 64).reshape(parameter.shape).half()
+    folder = os.path.join(HERE, "..", "golden", "opt_half")
+    model.half().save_pretrained(folder, safe_serialization=False)
+    os.remove(folder + "/generation_config.json")
+
+
+def main():
+    if "--golden" in sys.argv:
+        return write_golden()
+    torch.set_num_threads(1)
+    transformers.utils.logging.disable_progress_bar()
+    strand = Strand(sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "../../build/release/strand"))
+    with tempfile.TemporaryDirectory() as folder:
+        for name in CASES:
+            check(name, strand, folder)
+
+
+if __name__ == "__main__":
+    main()
