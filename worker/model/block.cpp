@@ -41,6 +41,11 @@ BlockScratch make_block_scratch(const TransformerConfig& config, DType dtype, in
   return scratch;
 }
 
+static void attend(const BlockContext& block, ConstMatrix input, Matrix branch, BlockActivations& saved) {
+  if (block.attend != nullptr) return (*block.attend)(block, input, branch, saved);
+  attention_branch_forward(block, input, branch, saved);
+}
+
 static void pre_norm_forward(const BlockContext& block, ConstMatrix x_in, Matrix x_out, BlockActivations& saved,
                              BlockScratch& scratch) {
   const int64_t tokens = block.batch.tokens();
@@ -49,7 +54,7 @@ static void pre_norm_forward(const BlockContext& block, ConstMatrix x_in, Matrix
     const Matrix normed = saved.attention_normed.view(tokens);
     norm_forward(block.ops, block.config, block.weights, block.slots.attention_norm, x_in, normed,
                  saved.attention_statistics);
-    attention_branch_forward(block, normed, branch, saved);
+    attend(block, normed, branch, saved);
     add_branch(block, 0, x_in, branch, x_mid);
   } else {
     copy(block.ops, x_in, x_mid);
@@ -81,7 +86,7 @@ static void post_norm_forward(const BlockContext& block, ConstMatrix x_in, Matri
   const Matrix branch = scratch.branch.view(tokens), x_mid = saved.x_mid.view(tokens);
   if (block.config.attention) {
     const Matrix sum = saved.attention_sum.view(tokens);
-    attention_branch_forward(block, saved.attention_input.round(block.ops, x_in), branch, saved);
+    attend(block, saved.attention_input.round(block.ops, x_in), branch, saved);
     add_branch(block, 0, x_in, branch, sum);
     norm_forward(block.ops, block.config, block.weights, block.slots.attention_norm, sum, x_mid,
                  saved.attention_statistics);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "ops/core/context.h"
@@ -38,6 +39,11 @@ struct BlockScratch {
 };
 BlockScratch make_block_scratch(const TransformerConfig& config, DType dtype, int64_t rows, int64_t segment);
 
+struct BlockContext;
+// An attention branch: from its input [T, d], of the activations' type, to its output in `branch`.
+using Attend =
+    std::function<void(const BlockContext& block, ConstMatrix input, Matrix branch, BlockActivations& activations)>;
+
 // What a block computes with.
 struct BlockContext {
   const OpContext& ops;
@@ -49,6 +55,7 @@ struct BlockContext {
   int64_t layer = 0;
   double dropout = 0;  // 0 when evaluating
   uint64_t seed = 0;
+  const Attend* attend = nullptr;  // in a forward, in place of attention_branch_forward: null, except over a cache
 };
 
 void block_forward(const BlockContext& block, ConstMatrix x_in, Matrix x_out, BlockActivations& saved,

@@ -27,9 +27,7 @@ InputEmbedding::InputEmbedding(const TransformerConfig& config, const InputSlots
   if (slots.position.present() || slots.token_type.present()) addend_ = Buffer(DType::kF32, tokens, d);
   if (slots.position.present()) {
     STRAND_CHECK(segment <= config.max_sequence, "segment ", segment);
-    for (int64_t t = 0; t < tokens; ++t) {
-      position_ids_.push_back(static_cast<int32_t>(t % segment + config.position_offset));
-    }
+    position_ids_.resize(static_cast<size_t>(tokens));
   }
   if (slots.token_type.present()) type_ids_.assign(static_cast<size_t>(tokens), 0);
   if (config.token_dropout) token_factors_.resize(static_cast<size_t>(tokens));
@@ -62,6 +60,15 @@ void InputEmbedding::find_token_factors(const MicroBatch& batch) {
   }
 }
 
+void InputEmbedding::find_positions(const MicroBatch& batch) {
+  for (int64_t t = 0; t < batch.tokens(); ++t) {
+    const int64_t first = batch.first_positions == nullptr ? 0 : batch.first_positions[t / batch.segment];
+    const int64_t position = first + t % batch.segment;
+    STRAND_CHECK(position < config_.max_sequence, "position ", position);
+    position_ids_[static_cast<size_t>(t)] = static_cast<int32_t>(position + config_.position_offset);
+  }
+}
+
 // x += table[ids].
 void InputEmbedding::add_rows(const OpContext& context, const std::vector<int32_t>& ids, ConstMatrix table, Matrix x) {
   const Matrix addend = addend_.view(x.rows);
@@ -85,7 +92,10 @@ void InputEmbedding::forward(const OpContext& context, const Weights& weights, c
     linear_forward(context, weights, {slots_.project_in, {}}, embedded_a_.round(context, embedded), summed);
   }
   if (slots_.token_type.present()) add_rows(context, type_ids_, weights.matrix(slots_.token_type), summed);
-  if (slots_.position.present()) add_rows(context, position_ids_, weights.matrix(slots_.position), summed);
+  if (slots_.position.present()) {
+    find_positions(batch);
+    add_rows(context, position_ids_, weights.matrix(slots_.position), summed);
+  }
   if (config_.embedding_norm) norm_forward(context, config_, weights, slots_.norm, summed, x, statistics_);
   drop(context, batch, x);
 }

@@ -30,6 +30,7 @@ class InputEmbedding {
  private:
   void drop(const OpContext& context, const MicroBatch& batch, Matrix x) const;
   void find_token_factors(const MicroBatch& batch);
+  void find_positions(const MicroBatch& batch);
   void add_rows(const OpContext& context, const std::vector<int32_t>& ids, ConstMatrix table, Matrix x);
 
   TransformerConfig config_;

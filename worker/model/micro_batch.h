@@ -13,6 +13,8 @@ struct MicroBatch {
   const int64_t* row_numbers = nullptr;  // [rows]
   // [rows]: real tokens, which come first. Read by bidirectional attention and by token dropout only.
   const int32_t* lengths = nullptr;
+  // [rows]: where each row's first token stands; null: 0. Read by learned positions only.
+  const int32_t* first_positions = nullptr;
   int64_t tokens() const { return rows * segment; }
 };
 
