@@ -17,6 +17,8 @@ struct Chosen {
 
 // strand run
 void add_run_command(CLI::App& app, Chosen* chosen);
+// strand finetune
+void add_finetune_command(CLI::App& app, Chosen* chosen);
 // strand coordinator | dataserver | worker
 void add_daemon_commands(CLI::App& app, Chosen* chosen);
 // strand submit | jobs | show | wait | logs | cancel | pause | resume | priority | metrics

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/doctor.h"
 #include "cli/progress.h"
+#include "cli/report.h"
 #include "dataserver/daemon.h"
 #include "shared/base/text.h"
 #include "shared/formats/json.h"
@@ -26,13 +27,12 @@ void print_json(const Json& json) {
 // -------------------------------------------------------------------------------------------------
 
 Json sizes_json(const JobSpec& spec) {
-  const TransformerConfig& config = spec.model.config;
-  const int64_t parameters = parameter_count(config);
+  const int64_t parameters = job_parameter_count(spec);
   return {{"valid", true},
           {"parameters", parameters},
           {"trainable_parameters", parameters},
           {"memory_bytes", memory_bytes(spec)},
-          {"flops_per_token", flops_per_token(config, spec.data.segment)},
+          {"flops_per_token", job_flops_per_token(spec)},
           {"errors", Json::array()},
           {"job", effective_job_toml(spec)}};
 }
@@ -57,9 +57,9 @@ Result<int> job_check(const std::string& path, const std::vector<std::string>& s
     return 0;
   }
   std::printf("# %s is valid; with every default:\n\n%s\n", path.c_str(), effective_job_toml(*spec).c_str());
-  std::printf("# parameters       %s\n", with_thousands(parameter_count(spec->model.config)).c_str());
+  std::printf("# parameters       %s\n", with_thousands(job_parameter_count(*spec)).c_str());
   std::printf("# memory           %s on the worker\n", human_bytes(memory_bytes(*spec)).c_str());
-  std::printf("# FLOPs per token  %.4g\n", flops_per_token(spec->model.config, spec->data.segment));
+  std::printf("# FLOPs per token  %.4g\n", job_flops_per_token(*spec));
   std::printf("# tokens per step  %s\n", with_thousands(spec->train.rows_per_step() * spec->data.segment).c_str());
   return 0;
 }
@@ -159,6 +159,18 @@ struct EvaluateCommand {
   bool json = false;
 };
 
+Result<int> print_task_evaluation(const CheckpointEvaluation& e, bool json) {
+  STRAND_ASSIGN(const Json dev, parse_json(e.dev.empty() ? "null" : e.dev, "metrics"));
+  STRAND_ASSIGN(const Json test, parse_json(e.test.empty() ? "null" : e.test, "metrics"));
+  if (json) {
+    print_json({{"step", e.step}, {"dev", dev}, {"test", test}, {"digest", e.digest.hex()}});
+    return 0;
+  }
+  std::printf("  step                 %lld\n%s  digest               %s\n", static_cast<long long>(e.step),
+              task_table(dev, test).c_str(), e.digest.hex().c_str());
+  return 0;
+}
+
 Result<int> evaluate(const EvaluateCommand& command) {
   OwnDataServer server(command.directory);
   const SystemClock clock;
@@ -177,6 +189,7 @@ Result<int> evaluate(const EvaluateCommand& command) {
   bar.finish();
   STRAND_TRY(server.end());
   STRAND_ASSIGN(const CheckpointEvaluation e, std::move(evaluated));
+  if (!e.dev.empty() || !e.test.empty()) return print_task_evaluation(e, command.json);
   if (command.json) {
     print_json({{"step", e.step},
                 {"eval_loss", e.result.loss},
@@ -201,10 +214,11 @@ Result<int> evaluate(const EvaluateCommand& command) {
 
 void add_evaluate(CLI::App& app, Chosen* chosen) {
   auto options = std::make_shared<EvaluateCommand>();
-  CLI::App* command = add_command(app, "evaluate", "The whole held-out set through the model of a checkpoint",
+  CLI::App* command = add_command(app, "evaluate",
+                                  "The whole held-out set, or a task's dev and test, through the model of a checkpoint",
                                   "strand evaluate runs/ecoli-quickstart");
   command->add_option("run", options->directory, "a run directory")->required();
-  command->add_option("--step", options->step, "which checkpoint; default: the newest valid one");
+  command->add_option("--step", options->step, "which checkpoint; default: the newest valid one, of a task the best");
   command->add_option("--threads", options->threads, "compute threads; default: all cores");
   add_json_flag(command, chosen);
   command->callback([options, chosen] {

@@ -56,6 +56,7 @@ static int run_main(int argc, char** argv) {
   app.require_subcommand(1);
   Chosen chosen;
   add_run_command(app, &chosen);
+  add_finetune_command(app, &chosen);
   add_client_commands(app, &chosen);
   add_data_commands(app, &chosen);
   add_weights_commands(app, &chosen);

@@ -65,6 +65,10 @@ Progress progress_of(const Json& show, int64_t steps) {
     progress.text += concat("  loss ", format_number(number(show, "train_loss"), 4));
     const double bits = number(show, "bits_per_base");
     if (bits > 0) progress.text += concat("  held-out ", format_number(bits, 4), " bits/base");
+    if (const auto best = show.find("best_value"); best != show.end() && best->is_number()) {
+      progress.text += concat("  dev ", text(show, "metric"), " ", format_number(best->get<double>(), 4), " at ",
+                              static_cast<int64_t>(number(show, "best_step")));
+    }
     const double speed = number(show, "tokens_per_second");
     progress.text += concat("  ", with_thousands(static_cast<int64_t>(speed)), " tokens/s");
     const auto latest = show.find("latest");
@@ -156,8 +160,9 @@ class Run {
       return 0;
     }
     if (state == "stopped") {
+      const std::string job_file = options_.job_file.empty() ? directory_.path + "/job.toml" : options_.job_file;
       std::fprintf(stderr, "stopped with a checkpoint; continue with\n  strand run %s --resume --dir %s\n",
-                   options_.job_file.c_str(), directory_.path.c_str());
+                   job_file.c_str(), directory_.path.c_str());
       return 3;
     }
     std::fprintf(stderr, "strand: %s\n", text(show, "reason").c_str());
@@ -183,6 +188,10 @@ class Run {
 
 Result<int> run_command(const RunOptions& options) {
   STRAND_ASSIGN(JobSpec spec, load_job(options.job_file, options.sets));
+  return run_job(options, std::move(spec));
+}
+
+Result<int> run_job(const RunOptions& options, JobSpec spec) {
   const auto fs = make_posix_file_system();
   STRAND_ASSIGN(RunDirectory directory, claim_run_directory(*fs, spec, options.directory, options.resume));
   STRAND_ASSIGN(auto sockets, SocketFolder::make());

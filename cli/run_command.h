@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "shared/base/result.h"
+#include "shared/job_spec/job_spec.h"
 
 namespace strand {
 
@@ -20,5 +21,7 @@ struct RunOptions {
 
 // Returns the process's exit code; errors have been printed.
 Result<int> run_command(const RunOptions& options);
+// The same with a job that is no file (options.job_file and sets are not read): strand finetune.
+Result<int> run_job(const RunOptions& options, JobSpec spec);
 
 }  // namespace strand

@@ -1,6 +1,7 @@
 #include "coordinator/checkpoint_catalog.h"
 
 #include <algorithm>
+#include <set>
 
 namespace strand {
 
@@ -20,6 +21,7 @@ CheckpointEntry entry_of(const Manifest& manifest) {
   entry.next_row = manifest.next_row;
   entry.digest = manifest.digest;
   entry.state_digest = manifest.state_digest;
+  entry.best = manifest.best;
   for (const ManifestPart& part : manifest.parts) {
     entry.bytes += part.bytes;
     entry.files.push_back(part.file);
@@ -38,8 +40,9 @@ CheckpointCatalog::Part CheckpointCatalog::add_part(Generation generation, Step 
   Pending& pending = pending_[step];
   if (pending.generation != generation) pending = Pending{generation, {}};
   for (const auto& [file, other] : pending.parts) {
-    const bool same_state =
-        other.digest == part.digest && other.state_digest == part.state_digest && other.next_row == part.next_row;
+    const bool same_state = other.digest == part.digest && other.state_digest == part.state_digest &&
+                            other.next_row == part.next_row && other.best.metric == part.best.metric &&
+                            other.best.step == part.best.step;
     if (!same_state || (file == part.file && (other.checksum != part.checksum || other.bytes != part.bytes))) {
       return Part::kContradiction;
     }
@@ -98,11 +101,17 @@ const CheckpointEntry* CheckpointCatalog::find(Step step) const {
 
 std::vector<Step> CheckpointCatalog::removable(int64_t keep) const {
   std::vector<Step> steps;
+  std::set<Step> best;  // of those that stay
   int64_t verified = 0;
   for (auto it = entries_.rbegin(); it != entries_.rend(); ++it) {
-    if (verified >= std::max<int64_t>(keep, 1)) steps.push_back(it->first);
+    if (verified >= std::max<int64_t>(keep, 1)) {
+      steps.push_back(it->first);
+    } else if (!it->second.best.metric.empty()) {
+      best.insert(it->second.best.step);
+    }
     if (it->second.state == CheckpointState::kVerified) ++verified;
   }
+  std::erase_if(steps, [&](Step step) { return best.contains(step); });
   return steps;
 }
 

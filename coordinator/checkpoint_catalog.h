@@ -26,6 +26,7 @@ struct CheckpointEntry {
   uint64_t next_row = 0, bytes = 0;
   Digest128 digest, state_digest;
   std::vector<std::string> files;
+  BestEvaluation best;  // of a finetuning run, as of this step
   CheckpointState state = CheckpointState::kPresent;
   std::string reason;  // of damage
   // Of all committed steps up to this one: what a reload goes back to.
@@ -58,8 +59,8 @@ class CheckpointCatalog {
   const CheckpointEntry* newest() const;  // undamaged; null when there is none
   const CheckpointEntry* find(Step step) const;
   const std::map<Step, CheckpointEntry>& entries() const { return entries_; }
-  // What may go: everything older than the keep-th newest verified checkpoint. Never the newest, never anything while
-  // fewer than `keep` are verified.
+  // What may go: everything older than the keep-th newest verified checkpoint, except what one that stays names as its
+  // best. Never the newest, never anything while fewer than `keep` are verified.
   std::vector<Step> removable(int64_t keep) const;
 
  private:

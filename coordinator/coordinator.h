@@ -129,6 +129,7 @@ class Coordinator {
   void on_idle_member(TrackedJob& job, WorkerEntry& worker, Time now);
   void on_report(WorkerEntry& worker, const WireMessage& message, Time now);
   void on_step(TrackedJob& job, const std::string& peer, const Header& header, const StepReport& report, Time now);
+  void log_evaluation(const TrackedJob& job, Step step, const StepReport& report, Time now);
   void on_finished(TrackedJob& job, const std::string& peer, const Header& header, const JobFinished& body, Time now);
   void on_failed(TrackedJob& job, const std::string& peer, const Header& header, const JobFailed& body, Time now);
   void on_stopped(TrackedJob& job, const std::string& peer, const Header& header, Time now);

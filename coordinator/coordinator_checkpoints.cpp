@@ -132,6 +132,7 @@ void Coordinator::on_part(TrackedJob& job, const std::string& peer, const Header
   manifest.dataset = part.dataset;
   manifest.digest = part.digest;
   manifest.state_digest = part.state_digest;
+  manifest.best = part.best;
   for (const PartSaved& one : job.catalog.parts(header.step)) {
     manifest.parts.push_back({one.file, one.bytes, one.checksum});
   }
@@ -161,6 +162,7 @@ void Coordinator::on_manifest_written(const ManifestWritten& event, Time now) {
   entry.next_row = parts.front().next_row;
   entry.digest = parts.front().digest;
   entry.state_digest = parts.front().state_digest;
+  entry.best = parts.front().best;
   for (const PartSaved& part : parts) {
     entry.bytes += part.bytes;
     entry.files.push_back(part.file);

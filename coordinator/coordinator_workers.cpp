@@ -237,6 +237,7 @@ void Coordinator::on_step(TrackedJob& job, const std::string& peer, const Header
     counters_.tokens += static_cast<uint64_t>(std::max<int64_t>(report.tokens, 0));
     actions_.push_back(RecordStep{job.record.id, job.record.run_directory, header.generation, header.step, wall(now),
                                   report, job.progress.totals()});
+    if (report.evaluated && !report.best.metric.empty()) log_evaluation(job, header.step, report, now);
     const CheckpointEntry* saved = job.catalog.find(header.step);
     if (saved && saved->generation == header.generation) {  // the part was faster than the report of its step
       const JobTotals totals = job.progress.totals_at(header.step);
@@ -248,6 +249,18 @@ void Coordinator::on_step(TrackedJob& job, const std::string& peer, const Header
   }
   if (job.record.state == JobState::kStarting) move_to(job, JobState::kTraining, now, "");
   acknowledge(peer, header);
+}
+
+void Coordinator::log_evaluation(const TrackedJob& job, Step step, const StepReport& report, Time now) {
+  const BestEvaluation& best = report.best;
+  double value = report.eval_loss;
+  for (const NamedMetric& metric : report.metrics) {
+    if (metric.name == best.metric) value = metric.value;
+  }
+  const std::string rest = best.step == step ? ", the best so far"
+                                             : concat(", ", best.since, " since the best, ",
+                                                      format_number(best.value, 4), " at ", best.step);
+  log_job(job, concat("dev set at step ", step, ": ", best.metric, " ", format_number(value, 4), rest), now);
 }
 
 void Coordinator::on_finished(TrackedJob& job, const std::string& peer, const Header& header, const JobFinished& body,

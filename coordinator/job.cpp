@@ -38,7 +38,15 @@ Json result_json(const JobFinished& r) {
           {"tokens_per_second", r.tokens_per_second},
           {"flops_utilization", r.flops_utilization},
           {"digest", {r.digest.high, r.digest.low}},
-          {"state_digest", {r.state_digest.high, r.state_digest.low}}};
+          {"state_digest", {r.state_digest.high, r.state_digest.low}},
+          {"best",
+           {{"metric", r.best.metric},
+            {"step", r.best.step},
+            {"value", r.best.value},
+            {"since", r.best.since},
+            {"last", r.best.last}}},
+          {"dev", r.dev},
+          {"test", r.test}};
 }
 
 // A number JSON cannot hold (NaN) is written as null.
@@ -64,6 +72,13 @@ JobFinished result_of(const Json& json) {
   r.flops_utilization = number(json, "flops_utilization");
   r.digest = digest_of(json.at("digest"));
   r.state_digest = digest_of(json.at("state_digest"));
+  if (json.contains("best")) {  // records of versions that only pretrained have none of these
+    const Json& best = json.at("best");
+    r.best = {best.at("metric").get<std::string>(), best.at("step").get<Step>(), number(best, "value"),
+              best.at("since").get<int64_t>(), best.at("last").get<Step>()};
+    r.dev = json.at("dev").get<std::string>();
+    r.test = json.at("test").get<std::string>();
+  }
   return r;
 }
 

@@ -44,9 +44,32 @@ Json checkpoints_json(const CheckpointCatalog& catalog, const std::string& run_d
                     {"generation", entry.generation.value},
                     {"digest", readable ? Json(entry.digest.hex()) : Json()},
                     {"state_digest", readable ? Json(entry.state_digest.hex()) : Json()},
+                    {"best_step", entry.best.metric.empty() ? Json() : Json(entry.best.step)},
                     {"reason", entry.reason}});
   }
   return list;
+}
+
+// A task's metrics: of the result once there is one, else the newest evaluation's.
+void add_task(Json& json, const std::optional<JobFinished>& result, const JobProgress& progress,
+              const CheckpointCatalog& catalog, const std::string& run_directory) {
+  const auto set = [](const std::string& text) {
+    const auto parsed = parse_json(text.empty() ? "null" : text, "metrics");
+    return parsed.ok() ? *parsed : Json();
+  };
+  const auto& evaluation = progress.latest_evaluation();
+  BestEvaluation best;
+  if (catalog.newest() != nullptr) best = catalog.newest()->best;
+  if (evaluation) best = evaluation->best;
+  if (result) best = result->best;
+  json["metric"] = best.metric.empty() ? Json() : Json(best.metric);
+  json["best_step"] = best.metric.empty() ? Json() : Json(best.step);
+  json["best_value"] = best.metric.empty() ? Json() : Json(best.value);
+  json["dev"] = result ? set(result->dev) : evaluation ? metrics_json(*evaluation) : Json();
+  json["test"] = result ? set(result->test) : Json();
+  if (!best.metric.empty() && catalog.find(best.step) != nullptr) {
+    json["checkpoint"] = concat(run_directory, "/checkpoints/step-", best.step);
+  }
 }
 
 // A run resumed at its end took no step of its own: its last loss is in the records.
@@ -61,7 +84,7 @@ void add_results(Json& json, const std::optional<JobFinished>& result, const Job
   const auto& latest = progress.latest();
   const auto& evaluation = progress.latest_evaluation();
   json["train_loss"] = train_loss(result, latest);
-  const bool evaluated = result && result->eval_bases > 0;
+  const bool evaluated = result && (result->eval_bases > 0 || !result->dev.empty());
   json["eval_loss"] = evaluated ? Json(result->eval_loss) : evaluation ? Json(evaluation->eval_loss) : Json();
   json["bits_per_base"] = evaluated    ? Json(result->bits_per_base)
                           : evaluation ? Json(evaluation->eval_bits_per_base)
@@ -69,7 +92,7 @@ void add_results(Json& json, const std::optional<JobFinished>& result, const Job
   json["eval_step"] = evaluated || !evaluation ? Json() : Json(progress.evaluation_step());
   json["markov_bits_per_base"] = result ? positive_or_null(result->markov_bits_per_base) : Json();
   json["markov_order"] = result && result->markov_bits_per_base > 0 ? Json(result->markov_order) : Json();
-  json["eval_bases"] = evaluated ? Json(result->eval_bases) : Json();
+  json["eval_bases"] = evaluated && result->eval_bases > 0 ? Json(result->eval_bases) : Json();
   const int64_t tokens = progress.totals().tokens;
   json["tokens"] = tokens > 0 || !result ? tokens : result->tokens;
   json["tokens_per_second"] = result ? Json(result->tokens_per_second) : positive_or_null(progress.tokens_per_second());
@@ -118,6 +141,9 @@ Json Coordinator::describe(const TrackedJob& job, Time now) const {
   add_results(json, record.result, job.progress, newest);
   json["goodput"] = goodput(job, now);
   json["checkpoint"] = newest ? Json(concat(record.run_directory, "/checkpoints/step-", newest->step)) : Json();
+  if (job.spec.job.kind == "finetune") {
+    add_task(json, record.result, job.progress, job.catalog, record.run_directory);
+  }
   json["latest"] = latest ? step_json(job.progress.step(), *latest) : Json();
   json["generation"] = record.generation.value;
   json["restarts"] = record.restarts;

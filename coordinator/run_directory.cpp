@@ -190,6 +190,12 @@ Json step_json(Step step, const StepReport& r) {
           {"checkpoint_wait_seconds", static_cast<double>(r.checkpoint_wait_nanoseconds) * 1e-9}};
 }
 
+Json metrics_json(const StepReport& report) {
+  Json json{{"loss", report.eval_loss}};
+  for (const NamedMetric& metric : report.metrics) json[metric.name] = metric.value;  // NaN is written as null
+  return json;
+}
+
 std::string metrics_line(const RecordStep& record) {
   const StepReport& r = record.report;
   Json json = step_json(record.step, r);
@@ -200,6 +206,10 @@ std::string metrics_line(const RecordStep& record) {
   if (r.evaluated) {
     json["eval_loss"] = r.eval_loss;
     json["eval_bits_per_base"] = r.eval_bits_per_base;
+  }
+  if (!r.metrics.empty()) {
+    json["dev"] = metrics_json(r);
+    json["best_step"] = r.best.step;
   }
   return dump_json(json);
 }

@@ -32,6 +32,8 @@ Result<CheckpointListing> list_checkpoints(FileSystem& fs, const std::string& ru
 
 // The figures of a step, for metrics and clients alike.
 Json step_json(Step step, const StepReport& report);
+// A task's evaluation: its loss and overall metrics by name.
+Json metrics_json(const StepReport& report);
 // One line of metrics.jsonl.
 std::string metrics_line(const RecordStep& record);
 

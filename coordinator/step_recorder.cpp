@@ -39,6 +39,10 @@ Status StepRecorder::record(const RecordStep& record) {
   for (const auto& [tag, value] : scalars) {
     STRAND_TRY(files->board->add_scalar(tag, record.step, value, record.wall_nanoseconds));
   }
+  for (const NamedMetric& metric : r.metrics) {
+    if (std::isnan(metric.value)) continue;
+    STRAND_TRY(files->board->add_scalar("dev/" + metric.name, record.step, metric.value, record.wall_nanoseconds));
+  }
   return {};
 }
 

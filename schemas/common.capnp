@@ -57,6 +57,8 @@ struct BestEvaluation {
   value @2 :Float64;
   since @3 :Int64;
   # Evaluations after it, none of them better.
+  last @4 :Int64;
+  # Step of the newest evaluation: one that is due there has been made.
 }
 
 enum ErrorCode {

@@ -11,11 +11,11 @@ bool smaller_chooses(const std::string& metric) {
 }
 
 BestEvaluation after_evaluation(const BestEvaluation& before, const std::string& metric, Step step, double value) {
-  if (before.metric != metric) return {metric, step, value, 0};
+  if (before.metric != metric) return {metric, step, value, 0, step};
   const bool undefined = std::isnan(before.value);
   const bool better = smaller_chooses(metric) ? value < before.value : value > before.value;
-  if (better || (undefined && !std::isnan(value))) return {metric, step, value, 0};
-  return {metric, before.step, before.value, before.since + 1};
+  if (better || (undefined && !std::isnan(value))) return {metric, step, value, 0, step};
+  return {metric, before.step, before.value, before.since + 1, step};
 }
 
 bool out_of_patience(const BestEvaluation& best, int64_t patience) {

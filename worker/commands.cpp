@@ -10,6 +10,7 @@
 #include "shared/fs/file_system.h"
 #include "worker/batch_fetcher.h"
 #include "worker/checkpoint/saved_model.h"
+#include "worker/finetune.h"
 #include "worker/params/digest.h"
 #include "worker/weights/model_directory.h"
 
@@ -39,6 +40,25 @@ Result<LoadedCheckpoint> digest_checkpoint(const std::string& run_directory, Ste
   return out;
 }
 
+static Status evaluate_sets(Trainer& trainer, const JobSpec& spec, const DatasetStatus& dataset, BatchFetcher& fetcher,
+                            const EvaluateOptions& options, CheckpointEvaluation* evaluation) {
+  const uint64_t total = dataset.eval_rows + dataset.test_rows;
+  uint64_t before = 0;
+  const auto progress = [&](uint64_t done) {
+    if (options.progress) options.progress(before + done, total);
+  };
+  if (dataset.eval_rows > 0) {
+    STRAND_ASSIGN(const TaskEvaluation dev, evaluate_task(trainer, spec, dataset, fetcher, RowSet::kHeldOut, progress));
+    evaluation->dev = task_evaluation_json(dev);
+    before = dataset.eval_rows;
+  }
+  if (dataset.test_rows > 0) {
+    STRAND_ASSIGN(const TaskEvaluation test, evaluate_task(trainer, spec, dataset, fetcher, RowSet::kTest, progress));
+    evaluation->test = task_evaluation_json(test);
+  }
+  return {};
+}
+
 Result<CheckpointEvaluation> evaluate_checkpoint(const EvaluateOptions& options) {
   const auto fs = make_posix_file_system();
   const SystemClock clock;
@@ -52,8 +72,11 @@ Result<CheckpointEvaluation> evaluate_checkpoint(const EvaluateOptions& options)
   BatchFetcher fetcher(options.make_transport(), clock, std::move(fetch));
   STRAND_ASSIGN(const DatasetStatus dataset, fetcher.wait_ready(nullptr));
   loaded.spec.data.segment = dataset.segment;
-  if (dataset.eval_rows == 0)
-    return bad_input("the job holds nothing out ([data.holdout]): there is nothing to evaluate on");
+  const bool task = loaded.spec.job.kind == "finetune";
+  if (dataset.eval_rows + dataset.test_rows == 0) {
+    return bad_input(task ? "the task has neither dev nor test rows: there is nothing to evaluate on"
+                          : "the job holds nothing out ([data.holdout]): there is nothing to evaluate on");
+  }
 
   TrainerOptions trainer_options;
   trainer_options.threads =
@@ -66,6 +89,10 @@ Result<CheckpointEvaluation> evaluate_checkpoint(const EvaluateOptions& options)
   CheckpointEvaluation evaluation;
   evaluation.step = loaded.manifest.step;
   evaluation.digest = loaded.manifest.digest;
+  if (task) {
+    STRAND_TRY(evaluate_sets(*trainer, loaded.spec, dataset, fetcher, options, &evaluation));
+    return evaluation;
+  }
   STRAND_ASSIGN(evaluation.result, trainer->evaluate(fetcher, dataset.eval_rows, [&](uint64_t done) {
     if (options.progress) options.progress(done, dataset.eval_rows);
   }));

@@ -21,10 +21,11 @@ struct LoadedCheckpoint {
 };
 Result<LoadedCheckpoint> digest_checkpoint(const std::string& run_directory, Step step);
 
-// The whole held-out set through the model of a checkpoint, with rows from the data server at `data_endpoint`.
+// The whole held-out set, or a task's dev and test sets, through the model of a checkpoint, with rows from the data
+// server at `data_endpoint`.
 struct EvaluateOptions {
   std::string run_directory;
-  Step step = -1;  // newest
+  Step step = -1;  // newest; of a finetuning run the best
   std::string data_endpoint;
   int threads = 0;
   std::function<std::unique_ptr<Transport>()> make_transport;
@@ -33,7 +34,8 @@ struct EvaluateOptions {
 };
 struct CheckpointEvaluation {
   Step step = 0;
-  EvaluationResult result;
+  EvaluationResult result;  // of pretraining
+  std::string dev, test;    // of a task: metrics as JSON (finetune.h), empty without such a set
   Digest128 digest;
   double markov_bits_per_base = 0;
   int markov_order = 0;

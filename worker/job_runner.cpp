@@ -97,6 +97,7 @@ Status JobRunner::open_job() {
   TrainerOptions trainer_options;
   trainer_options.threads = threads_;
   STRAND_ASSIGN(trainer_, Trainer::create(spec_, dataset_.token_bases, trainer_options));
+  if (spec_.job.kind == "finetune") finetuning_.emplace(spec_, dataset_, *trainer_, *fetcher_);
   STRAND_TRY(seams_.fs->make_directories(checkpoint_directory_));
   copy_pool_ = std::make_unique<ThreadPool>(threads_);
   // Now, so that the first save does not pay for the buffer's pages.
@@ -114,7 +115,7 @@ Status JobRunner::load_or_initialise() {
                               "\", this worker has \"", identity_.hello.numerics,
                               "\"; use the same build and machine kind, or set train.deterministic = false"));
     }
-    if (loaded.ok()) loaded = load_parts(*seams_.fs, checkpoint_directory_, *manifest, trainer_->shard());
+    if (loaded.ok()) loaded = load_checkpoint(*manifest);
     if (loaded.ok()) {
       trainer_->restored(step);
       saved_step_ = step;
@@ -126,6 +127,11 @@ Status JobRunner::load_or_initialise() {
   }
   trainer_->initialise();
   return spec_.model.init == "random" ? Status() : load_initial_weights();
+}
+
+Status JobRunner::load_checkpoint(const Manifest& manifest) {
+  if (finetuning_) return finetuning_->load(*seams_.fs, checkpoint_directory_, manifest);
+  return load_parts(*seams_.fs, checkpoint_directory_, manifest, trainer_->shard());
 }
 
 // Over what the seed has drawn: a head that the directory lacks stays as it is.
@@ -144,7 +150,7 @@ bool JobRunner::due(int64_t every) const {
 }
 
 Status JobRunner::train_to_end() {
-  while (trainer_->current_step() < spec_.train.steps) {
+  while (!at_the_end()) {
     if (write_failed_.load()) {
       std::lock_guard lock(failure_mutex_);
       return *write_failure_;
@@ -159,7 +165,25 @@ Status JobRunner::train_to_end() {
   return {};
 }
 
+// A finetuning run also has its last evaluation behind it, or has run out of patience.
+bool JobRunner::at_the_end() const {
+  if (finetuning_ && finetuning_->due()) return false;
+  return trainer_->current_step() >= spec_.train.steps || (finetuning_ && finetuning_->out_of_patience());
+}
+
+// A checkpoint goes with every evaluation, made after it, and so knows its outcome.
+Status JobRunner::finetuning_evaluation(StepReport* report) {
+  say(trainer_->current_step(), Heartbeat{WorkerState::kEvaluating});
+  STRAND_TRY(finetuning_->evaluate(report));
+  say(trainer_->current_step(), Heartbeat{WorkerState::kTraining});
+  return {};
+}
+
 Status JobRunner::step_once() {
+  if (finetuning_ && finetuning_->due()) {  // a stop came between this step and its evaluation
+    STRAND_TRY(finetuning_evaluation(nullptr));
+    return save();
+  }
   const Time begin = seams_.clock->now();
   STRAND_ASSIGN(const StepResult result, trainer_->step(*fetcher_));
   StepReport report;
@@ -169,15 +193,18 @@ Status JobRunner::step_once() {
   report.tokens = result.tokens;
   report.data_wait_nanoseconds = result.data_wait_nanoseconds;
   const bool last = result.step == spec_.train.steps;
-  if (due(spec_.checkpoint.every) || last) {
+  const bool chooses = finetuning_ && finetuning_->due();
+  report.step_nanoseconds = (seams_.clock->now() - begin).count();
+  if (chooses) STRAND_TRY(finetuning_evaluation(&report));
+  if (due(spec_.checkpoint.every) || last || chooses) {
     const Time before = seams_.clock->now();
     STRAND_TRY(save());
     report.checkpoint_wait_nanoseconds = (seams_.clock->now() - before).count();
   }
-  report.step_nanoseconds = (seams_.clock->now() - begin).count();
+  report.step_nanoseconds += report.checkpoint_wait_nanoseconds;
   tokens_ += result.tokens;
   training_nanoseconds_ += report.step_nanoseconds;
-  if (due(spec_.evaluate.every) && !last) STRAND_TRY(evaluate_into(&report, result.step));
+  if (!finetuning_ && due(spec_.evaluate.every) && !last) STRAND_TRY(evaluate_into(&report, result.step));
   say(result.step, report);
   return {};
 }
@@ -198,7 +225,8 @@ Status JobRunner::evaluate_into(StepReport* report, Step step) {
 Status JobRunner::save() {
   Workspace workspace(copy_pool_->threads());
   const OpContext context{copy_pool_.get(), &workspace, Backend::kCpu};
-  writer_->save(context, trainer_->shard(), start_.generation, trainer_->next_row());
+  writer_->save(context, trainer_->shard(), start_.generation, trainer_->next_row(),
+                finetuning_ ? finetuning_->best() : BestEvaluation());
   saved_step_ = trainer_->current_step();
   return {};
 }
@@ -222,24 +250,32 @@ Status JobRunner::finish() {
   const double seconds = static_cast<double>(training_nanoseconds_) * 1e-9;
   finished.tokens_per_second = seconds > 0 ? static_cast<double>(tokens_) / seconds : 0;
   const double rate = trainer_->matrix_rate();
-  const double flops = flops_per_token(spec_.model.config, spec_.data.segment);
+  const double flops = job_flops_per_token(spec_);
   finished.flops_utilization = rate > 0 ? finished.tokens_per_second * flops / rate : 0;
-  if (dataset_.eval_rows > 0) {
-    say(trainer_->current_step(), Heartbeat{WorkerState::kEvaluating});
-    STRAND_ASSIGN(const EvaluationResult result, trainer_->evaluate(*fetcher_, dataset_.eval_rows, nullptr));
-    finished.eval_loss = result.loss;
-    finished.bits_per_base = result.bits_per_base;
-    finished.eval_bases = result.bases;
-    STRAND_ASSIGN(const DatasetStatus status, fetcher_->wait_markov());
-    const auto best = std::min_element(status.markov_bits.begin(), status.markov_bits.end());
-    if (best != status.markov_bits.end()) {
-      finished.markov_bits_per_base = *best;
-      finished.markov_order = static_cast<int32_t>(best - status.markov_bits.begin());
-    }
+  say(trainer_->current_step(), Heartbeat{WorkerState::kEvaluating});
+  if (finetuning_) {
+    STRAND_TRY(finetuning_->finish(&finished));
+  } else {
+    STRAND_TRY(measure_held_out(&finished));
   }
-  finished.digest = trainer_->digest();
-  finished.state_digest = trainer_->state_digest();
   say(trainer_->current_step(), finished);
+  return {};
+}
+
+Status JobRunner::measure_held_out(JobFinished* finished) {
+  finished->digest = trainer_->digest();
+  finished->state_digest = trainer_->state_digest();
+  if (dataset_.eval_rows == 0) return {};
+  STRAND_ASSIGN(const EvaluationResult result, trainer_->evaluate(*fetcher_, dataset_.eval_rows, nullptr));
+  finished->eval_loss = result.loss;
+  finished->bits_per_base = result.bits_per_base;
+  finished->eval_bases = result.bases;
+  STRAND_ASSIGN(const DatasetStatus status, fetcher_->wait_markov());
+  const auto best = std::min_element(status.markov_bits.begin(), status.markov_bits.end());
+  if (best != status.markov_bits.end()) {
+    finished->markov_bits_per_base = *best;
+    finished->markov_order = static_cast<int32_t>(best - status.markov_bits.begin());
+  }
   return {};
 }
 

@@ -14,6 +14,7 @@
 #include "shared/net/transport.h"
 #include "worker/batch_fetcher.h"
 #include "worker/checkpoint/checkpoint_writer.h"
+#include "worker/finetune.h"
 #include "worker/trainer.h"
 #include "worker/worker.h"
 
@@ -44,12 +45,16 @@ class JobRunner {
   Status check_directory();
   Status open_job();
   Status load_or_initialise();
+  Status load_checkpoint(const Manifest& manifest);
   Status load_initial_weights();
   Status train_to_end();
   Status step_once();
+  Status finetuning_evaluation(StepReport* report);
+  bool at_the_end() const;
   Status evaluate_into(StepReport* report, Step step);
   Status save();
   Status finish();
+  Status measure_held_out(JobFinished* finished);
   void on_part(Step step, Result<PartSaved> part);
   void say(Step step, decltype(TrainingReport::body) body);
   bool due(int64_t every) const;
@@ -63,6 +68,7 @@ class JobRunner {
   DatasetStatus dataset_;
   std::unique_ptr<BatchFetcher> fetcher_;
   std::unique_ptr<Trainer> trainer_;
+  std::optional<Finetuning> finetuning_;  // of a finetuning job
   std::unique_ptr<ThreadPool> copy_pool_;
   std::unique_ptr<CheckpointWriter> writer_;
   Step saved_step_ = -1;

@@ -97,9 +97,6 @@ void validate_metric(const JobSpec& spec, const Report& report) {
                   nearest.empty() ? "" : concat("; did you mean \"", nearest, "\"?")));
   }
   at_least(report, "evaluate.patience", spec.evaluate.patience, 0);
-  if (spec.evaluate.patience > 0 && spec.evaluate.every == 0) {
-    report("evaluate.patience", "counts periodic evaluations, and evaluate.every = 0 has none; set every");
-  }
   if (spec.evaluate.patience > 0 && spec.job.kind != "finetune") {
     report("evaluate.patience", "stops finetuning early; pretraining runs its train.steps: leave it out");
   }

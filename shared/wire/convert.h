@@ -27,6 +27,7 @@ void write_best(BestBuilder to, const BestEvaluation& from, const MakeText& make
   to.setStep(from.step);
   to.setValue(from.value);
   to.setSince(from.since);
+  to.setLast(from.last);
 }
 
 // Any bytes, also zeros.
@@ -37,7 +38,7 @@ std::string read_text(TextReader from) {
 
 template <class BestReader>
 BestEvaluation read_best(BestReader from) {
-  return {read_text(from.getMetric()), from.getStep(), from.getValue(), from.getSince()};
+  return {read_text(from.getMetric()), from.getStep(), from.getValue(), from.getSince(), from.getLast()};
 }
 
 }  // namespace strand

@@ -42,6 +42,7 @@ struct BestEvaluation {
   Step step = 0;       // of the best evaluation
   double value = 0;
   int64_t since = 0;  // evaluations after it, none of them better
+  Step last = 0;      // of the newest evaluation: one that is due there has been made
   bool operator==(const BestEvaluation&) const = default;
 };
 struct NamedMetric {

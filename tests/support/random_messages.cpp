@@ -55,8 +55,8 @@ void fill_one(TestRandom& random, ManifestPart* value) {
   fill(random, value->file, value->bytes, value->checksum);
 }
 void fill_one(TestRandom& random, BestEvaluation* value) {
-  auto& [metric, step, best, since] = *value;
-  fill(random, metric, step, best, since);
+  auto& [metric, step, best, since, last] = *value;
+  fill(random, metric, step, best, since, last);
 }
 void fill_one(TestRandom& random, NamedMetric* value) {
   fill(random, value->name, value->value);

@@ -40,7 +40,8 @@ void CheckpointWriter::drain() {
   changed_.wait(lock, [&] { return !job_; });
 }
 
-int64_t CheckpointWriter::save(const OpContext& context, ParamShard& shard, Generation generation, uint64_t next_row) {
+int64_t CheckpointWriter::save(const OpContext& context, ParamShard& shard, Generation generation, uint64_t next_row,
+                               const BestEvaluation& best) {
   const auto begin = std::chrono::steady_clock::now();
   drain();
   const std::span<float> arrays[3] = {shard.weights(), shard.first_moment(), shard.second_moment()};
@@ -54,7 +55,7 @@ int64_t CheckpointWriter::save(const OpContext& context, ParamShard& shard, Gene
   });
   {
     std::lock_guard lock(mutex_);
-    job_ = Job{shard.version(), generation, next_row};
+    job_ = Job{shard.version(), generation, next_row, best};
   }
   changed_.notify_all();
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - begin).count();
@@ -101,6 +102,7 @@ Result<PartSaved> CheckpointWriter::write(const Job& job) {
   part.digest = model_digest(table_, view.weights);
   part.state_digest = state_digest(table_, view, job.next_row);
   part.next_row = job.next_row;
+  part.best = job.best;
 
   STRAND_TRY(fs_.make_directories(concat(directory_, "/step-", job.step)));
   STRAND_ASSIGN(auto file, fs_.create_exclusive(directory_ + "/" + part.file));

@@ -31,7 +31,9 @@ class CheckpointWriter {
 
   // Copies the shard's state of `shard.version()` with the pool's threads. Waits first while an earlier checkpoint is
   // still being written; returns the nanoseconds spent here, waiting and copying: the stall.
-  int64_t save(const OpContext& context, ParamShard& shard, Generation generation, uint64_t next_row);
+  // `best`: of a finetuning run, as of this step; handed on in PartSaved.
+  int64_t save(const OpContext& context, ParamShard& shard, Generation generation, uint64_t next_row,
+               const BestEvaluation& best = {});
   // Waits until nothing is being written.
   void drain();
 
@@ -40,6 +42,7 @@ class CheckpointWriter {
     Step step = 0;
     Generation generation;
     uint64_t next_row = 0;
+    BestEvaluation best;
   };
   void run();
   Result<PartSaved> write(const Job& job);

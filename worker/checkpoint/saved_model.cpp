@@ -34,8 +34,7 @@ Result<SavedModel> load_one(FileSystem& fs, const std::string& directory, Step s
   ParsedJob parsed = parse_job(loaded.manifest.job_toml, "the checkpoint's job", directory, {});
   if (!parsed.errors.empty()) return job_errors("the checkpoint's job", parsed.errors);
   loaded.spec = std::move(parsed.spec);
-  loaded.shard =
-      std::make_unique<ParamShard>(parameter_table(loaded.spec.model.config), loaded.spec.train, /*bf16_copy=*/false);
+  loaded.shard = std::make_unique<ParamShard>(job_parameter_table(loaded.spec), loaded.spec.train, /*bf16_copy=*/false);
   STRAND_TRY(load_parts(fs, directory, loaded.manifest, *loaded.shard));
   return loaded;
 }
@@ -48,6 +47,8 @@ Result<SavedModel> load_saved_model(FileSystem& fs, const std::string& run_direc
   STRAND_ASSIGN(const auto steps, checkpoint_steps(fs, directory));
   for (const Step step : steps) {
     auto loaded = load_one(fs, directory, step);
+    const BestEvaluation best = loaded.ok() ? loaded->manifest.best : BestEvaluation();
+    if (!best.metric.empty() && best.step != step) loaded = load_one(fs, directory, best.step);
     if (loaded.ok()) return loaded;
     log_warning("checkpoint_passed_over", {{"step", step}, {"reason", loaded.error().message()}});
   }

@@ -18,8 +18,9 @@ struct SavedModel {
   std::unique_ptr<ParamShard> shard;
 };
 
-// The newest checkpoint of <run_directory>/checkpoints whose manifest and parts pass every check, or the one of `step`
-// (>= 0). Damaged ones are logged and passed over; kNotFound when none is left.
+// The newest checkpoint of <run_directory>/checkpoints whose manifest and parts pass every check, or, of a finetuning
+// run, the one that this names as its best; or the one of `step` (>= 0). Damaged ones are logged and passed over;
+// kNotFound when none is left.
 Result<SavedModel> load_saved_model(FileSystem& fs, const std::string& run_directory, Step step);
 
 }  // namespace strand

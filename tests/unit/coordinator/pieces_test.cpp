@@ -70,6 +70,8 @@ JobRecord sample_record() {
   record.result->digest = {~0ull, 1};
   record.result->bits_per_base = 1.9053111;
   record.result->train_loss = std::numeric_limits<double>::quiet_NaN();
+  record.result->best = {"mcc", 40, 0.875, 2, 60};
+  record.result->dev = "{\"mcc\":0.875}";
   return record;
 }
 
@@ -81,6 +83,8 @@ TEST(JobRecord, ReadsBackAsItWasWritten) {
   EXPECT_EQ(read->members[0].worker.value, ~0ull);
   EXPECT_EQ(read->result->bits_per_base, 1.9053111);
   EXPECT_TRUE(std::isnan(read->result->train_loss));
+  EXPECT_EQ(read->result->best, sample_record().result->best);
+  EXPECT_EQ(read->result->dev, sample_record().result->dev);
 }
 
 TEST(JobRecord, RefusesANewerVersionAndDamage) {
@@ -195,6 +199,26 @@ TEST(Catalog, RetentionCountsVerifiedOnesAndNeverDeletesTheNewest) {
       EXPECT_TRUE(catalog.removable(keep).empty());
     }
   }
+}
+
+// Steps 1 to 20 of a finetuning run, the best at 3 until 12 is better: what a kept checkpoint names is there to be
+// chosen, whichever of them a run goes on from.
+TEST(Catalog, TheBestOfWhatIsKeptIsKept) {
+  CheckpointCatalog catalog;
+  for (Step step = 1; step <= 20; ++step) {
+    CheckpointEntry entry;
+    entry.step = step;
+    entry.best = {"mcc", step < 3 ? 1 : step < 12 ? 3 : 12, 0.5, 0, step};
+    catalog.commit(entry);
+    catalog.mark(step, CheckpointState::kVerified, "");
+    for (const Step old : catalog.removable(2)) catalog.remove(old);
+    for (const auto& [kept, found] : catalog.entries()) {
+      if (kept + 1 < step) continue;  // an old best, itself kept for another's sake
+      EXPECT_NE(catalog.find(found.best.step), nullptr) << kept << " at " << step;
+    }
+    EXPECT_LE(catalog.entries().size(), 4u);
+  }
+  EXPECT_EQ(catalog.loadable(), (std::vector<Step>{20, 19, 12}));
 }
 
 TEST(Catalog, DamagedOnesAreNotLoaded) {

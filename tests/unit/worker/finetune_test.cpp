@@ -239,6 +239,7 @@ TEST(BestEvaluationTest, IsTheFirstOfTheBestAndCountsThoseAfterIt) {
   EXPECT_EQ(chosen, (std::vector<Step>{10, 20, 30, 30, 30, 60, 60, 60}));
   EXPECT_EQ(since, (std::vector<int64_t>{0, 0, 0, 1, 2, 0, 1, 2}));
   EXPECT_EQ(best.value, 0.6);
+  EXPECT_EQ(best.last, 80);
 }
 
 TEST(BestEvaluationTest, ErrorsAreBetterWhenSmallerAndAnotherMetricBeginsAnew) {
@@ -248,12 +249,12 @@ TEST(BestEvaluationTest, ErrorsAreBetterWhenSmallerAndAnotherMetricBeginsAnew) {
   best = after_evaluation(best, "loss", 3, 0.8);
   EXPECT_EQ(best.step, 2);
   best = after_evaluation(best, "mae", 4, 5);
-  EXPECT_EQ(best, (BestEvaluation{"mae", 4, 5, 0}));
+  EXPECT_EQ(best, (BestEvaluation{"mae", 4, 5, 0, 4}));
   EXPECT_FALSE(smaller_chooses("pearson"));
 }
 
 TEST(BestEvaluationTest, PatienceEndsAfterSoManyWithoutABetterOne) {
-  const BestEvaluation best{"mcc", 10, 0.5, 2};
+  const BestEvaluation best{"mcc", 10, 0.5, 2, 30};
   EXPECT_FALSE(out_of_patience(best, 0)) << "0: never";
   EXPECT_FALSE(out_of_patience(best, 3));
   EXPECT_TRUE(out_of_patience(best, 2));
