@@ -27,6 +27,12 @@ void add_client_commands(CLI::App& app, Chosen* chosen);
 void add_data_commands(CLI::App& app, Chosen* chosen);
 // strand import | export
 void add_weights_commands(CLI::App& app, Chosen* chosen);
+// strand embed
+void add_embed_command(CLI::App& app, Chosen* chosen);
+// strand score
+void add_score_command(CLI::App& app, Chosen* chosen);
+// strand generate
+void add_generate_command(CLI::App& app, Chosen* chosen);
 // strand job check | checkpoint list|verify | digest | evaluate | doctor
 void add_inspect_commands(CLI::App& app, Chosen* chosen);
 

@@ -60,6 +60,9 @@ static int run_main(int argc, char** argv) {
   add_client_commands(app, &chosen);
   add_data_commands(app, &chosen);
   add_weights_commands(app, &chosen);
+  add_embed_command(app, &chosen);
+  add_score_command(app, &chosen);
+  add_generate_command(app, &chosen);
   add_inspect_commands(app, &chosen);
   add_daemon_commands(app, &chosen);
   try {
