@@ -211,6 +211,38 @@ TEST(ParameterTable, ShapesAndOrderOfABlock) {
   EXPECT_EQ(named(parameter_table(config), "blocks.1.mlp.up.weight").shape, (std::vector<int64_t>{100, 48}));
 }
 
+// A task takes the place of what turns hidden states into tokens; what it reads behind stays.
+TEST(JobParameterTable, ATaskHasItsOwnHead) {
+  for (const std::string& preset : preset_names()) {
+    JobSpec spec;
+    spec.model.config = preset_config(preset).value();
+    EXPECT_EQ(job_parameter_count(spec), parameter_count(spec.model.config)) << preset;
+    spec.job.kind = "finetune";
+    spec.task.classes = 3;
+    spec.task.head = {64};
+    const auto whole = parameter_table(spec.model.config), table = job_parameter_table(spec);
+    int64_t next = 0;
+    std::vector<std::string> names;
+    for (const ParameterInfo& p : table) {
+      EXPECT_EQ(p.first_element, next) << preset << " " << p.name;
+      next += p.elements;
+      names.push_back(p.name);
+    }
+    EXPECT_EQ(job_parameter_count(spec), next);
+    std::vector<std::string> expected;
+    for (const ParameterInfo& p : whole) {
+      if (!p.name.starts_with("head.") || p.name == "head.project_out.weight") expected.push_back(p.name);
+    }
+    for (const char* name : {"0.weight", "0.bias", "1.weight", "1.bias"}) {
+      expected.push_back(std::string("task.head.") + name);
+    }
+    EXPECT_EQ(names, expected) << preset;
+    EXPECT_EQ(named(table, "task.head.0.weight").shape, (std::vector<int64_t>{64, spec.model.config.embedding_size()}));
+    spec.data.segment = 100;
+    EXPECT_LT(job_flops_per_token(spec), flops_per_token(spec.model.config, 100)) << preset << ": no output matrix";
+  }
+}
+
 TEST(ParameterTable, ShapesAndOrderAroundTheBlocks) {
   TransformerConfig config = every_kind(0);
   config.layers = 0;
