@@ -33,6 +33,8 @@ void add_embed_command(CLI::App& app, Chosen* chosen);
 void add_score_command(CLI::App& app, Chosen* chosen);
 // strand generate
 void add_generate_command(CLI::App& app, Chosen* chosen);
+// strand predict
+void add_predict_command(CLI::App& app, Chosen* chosen);
 // strand job check | checkpoint list|verify | digest | evaluate | doctor
 void add_inspect_commands(CLI::App& app, Chosen* chosen);
 

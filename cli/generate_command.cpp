@@ -188,6 +188,7 @@ void add_generate_command(CLI::App& app, Chosen* chosen) {
       (void)stop_on_signals();
       STRAND_TRY(check_sampling(command->options.sampling));
       STRAND_ASSIGN(LoadedModel model, LoadedModel::open(command->model));
+      STRAND_TRY(model.needs_token_head());
       return Generate(*command, std::move(model)).run();
     };
   });

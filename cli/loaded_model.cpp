@@ -74,6 +74,13 @@ void LoadedModel::find_base_ids() {
   if (together.size() != 16) base_ids_.clear();
 }
 
+Status LoadedModel::needs_token_head() const {
+  if (runner_->has_token_head()) return {};
+  return bad_input(concat(origin(),
+                          ": is finetuned: it keeps the head of its task, none over the vocabulary; name the ",
+                          "model it was finetuned from, or ask for its task (strand predict)"));
+}
+
 Result<int32_t> LoadedModel::mask_id() const {
   const int32_t id = tokenizer_->specials().mask;
   if (id >= 0) return id;

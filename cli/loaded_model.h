@@ -37,6 +37,8 @@ class LoadedModel {
   const std::vector<int32_t>& base_ids() const { return base_ids_; }
   // The tokenizer keeps texts that are no sequences: GPT-2's does, one of bases does not.
   bool is_text() const { return is_text_; }
+  // kBadInput for a finetuned model, which says nothing about tokens.
+  Status needs_token_head() const;
   // The mask's id; kBadInput for a tokenizer without one.
   Result<int32_t> mask_id() const;
 

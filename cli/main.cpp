@@ -63,6 +63,7 @@ static int run_main(int argc, char** argv) {
   add_embed_command(app, &chosen);
   add_score_command(app, &chosen);
   add_generate_command(app, &chosen);
+  add_predict_command(app, &chosen);
   add_inspect_commands(app, &chosen);
   add_daemon_commands(app, &chosen);
   try {

@@ -160,6 +160,7 @@ static Result<int> run_score(const ScoreCommand& command) {
   STRAND_TRY(check_options(command));
   (void)stop_on_signals();
   STRAND_ASSIGN(LoadedModel model, LoadedModel::open(command.model));
+  STRAND_TRY(model.needs_token_head());
   ScoreOutput output(command, model);
   int64_t total = 0;
   model.runner().on_progress([&](size_t rows) {

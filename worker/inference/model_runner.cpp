@@ -42,7 +42,8 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::open(FileSystem& fs, const std
 ModelRunner::ModelRunner(RunnerModel model, const RunnerOptions& options)
     : model_(std::move(model)),
       options_(options),
-      layout_(model_layout(model_.config, model_.table)),
+      token_head_(std::ranges::none_of(model_.table, [](const auto& p) { return p.name.starts_with("task."); })),
+      layout_(model_layout(model_.config, model_.table, token_head_)),
       pool_(thread_count(options.threads)),
       workspace_(pool_.threads()),
       context_{&pool_, &workspace_, options.backend} {
@@ -120,6 +121,7 @@ Status ModelRunner::run(std::span<const TokenRow> rows, int64_t layer,
 }
 
 Matrix ModelRunner::logits(ConstMatrix hidden) {
+  STRAND_CHECK(token_head_);
   if (logits_.rows() < hidden.rows) {
     logits_ = Buffer(DType::kF32, hidden.rows, model_.config.vocabulary);
     head_ = std::make_unique<TokenHead>(model_.config, layout_.head, options_.dtype, hidden.rows);

@@ -70,6 +70,8 @@ class ModelRunner {
   // Every row through the model, in units of equal shape. Rows must fit (check_row). kStopped when progress says so.
   Status run(std::span<const TokenRow> rows, int64_t layer, const std::function<Status(const Unit&)>& visit);
 
+  // False for a finetuned model, which keeps no head over the vocabulary: then logits() must not be asked for.
+  bool has_token_head() const { return token_head_; }
   // Logits fp32 [count, V] of `count` hidden states of the final layer, until the next call. Bits depend on `count`.
   Matrix logits(ConstMatrix hidden);
 
@@ -103,6 +105,7 @@ class ModelRunner {
 
   RunnerModel model_;
   RunnerOptions options_;
+  bool token_head_;
   ModelLayout layout_;
   ThreadPool pool_;
   Workspace workspace_;
