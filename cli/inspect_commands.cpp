@@ -95,7 +95,7 @@ void add_digest(CLI::App& app, Chosen* chosen) {
   CLI::App* command = add_command(app, "digest", "The digests of a checkpoint, computed from its verified bytes",
                                   "strand digest runs/ecoli-quickstart");
   command->add_option("run", options->directory, "a run directory")->required();
-  command->add_option("--step", options->step, "which checkpoint; default: the newest valid one");
+  command->add_option("--step", options->step, "which checkpoint; default: the newest valid one, of a task the best");
   add_json_flag(command, chosen);
   command->callback([options, chosen] {
     chosen->run = [options, json = chosen->json]() -> Result<int> {
