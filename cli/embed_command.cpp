@@ -116,9 +116,7 @@ class Embedding {
     model_.runner().on_progress([this, begun](size_t rows) {
       done_ += static_cast<int64_t>(rows);
       const double passed = static_cast<double>((clock_.now() - begun).count()) * 1e-9;
-      const double speed = static_cast<double>(done_) / std::max(passed, 1e-9);
-      bar_.update({done_, survey_.rows, concat(done_, "/", survey_.rows, "  ", format_number(speed, 1), " rows/s"),
-                   static_cast<double>(survey_.rows - done_) / std::max(speed, 1e-9)});
+      bar_.update(rate_progress(done_, survey_.rows, "rows", passed));
       return !stop_on_signals().load();
     });
   }

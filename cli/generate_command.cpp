@@ -56,6 +56,10 @@ class Generate {
     for (const Prompt& prompt : prompts_) {
       std::vector<int32_t> row = model_.frame().prefix;
       for (const int32_t id : model_.encode(prompt.text)) row.push_back(id);
+      if (row.empty()) {
+        return bad_input(concat("prompt ", prompt.name, ": no tokens, and the model's tokenizer puts none in front; ",
+                                "expected at least one base or word"));
+      }
       TokenRow checked{row, 0, static_cast<int64_t>(row.size())};
       if (const Status fits = model_.runner().check_row(checked); !fits.ok()) {
         return fits.error().with_context(concat("prompt ", prompt.name));
@@ -64,10 +68,7 @@ class Generate {
     }
     const Time begun = clock_.now();
     STRAND_ASSIGN(texts_, generate(model_.runner(), rows, options_, [&](int64_t done, int64_t total) {
-                    const double passed = seconds_since(begun);
-                    const double speed = static_cast<double>(done) / std::max(passed, 1e-9);
-                    bar_.update({done, total, concat("token ", done, "/", total, "  ", format_number(speed, 1), "/s"),
-                                 static_cast<double>(total - done) / std::max(speed, 1e-9)});
+                    bar_.update(rate_progress(done, total, "tokens", seconds_since(begun)));
                     return !stop_on_signals().load();
                   }));
     const double seconds = seconds_since(begun);

@@ -78,9 +78,7 @@ class Predict {
     model_.runner->on_progress([this, begun](size_t rows) {
       done_ += static_cast<int64_t>(rows);
       const double passed = static_cast<double>((clock_.now() - begun).count()) * 1e-9;
-      const double speed = static_cast<double>(done_) / std::max(passed, 1e-9);
-      bar_.update({done_, total_, concat(done_, "/", total_, "  ", format_number(speed, 1), " rows/s"),
-                   static_cast<double>(total_ - done_) / std::max(speed, 1e-9)});
+      bar_.update(rate_progress(done_, total_, "rows", passed));
       return !stop_on_signals().load();
     });
   }

@@ -38,6 +38,15 @@ std::string progress_line(const Progress& progress, int width) {
   return line;
 }
 
+Progress rate_progress(int64_t done, int64_t total, const std::string& unit, double seconds) {
+  const double speed = static_cast<double>(done) / std::max(seconds, 1e-9);
+  Progress progress{done, total, "", -1};
+  progress.text =
+      concat(done, total > 0 ? concat("/", total) : "", " ", unit, "  ", format_number(speed, 1), " ", unit, "/s");
+  if (total > 0 && speed > 0) progress.seconds_left = static_cast<double>(total - done) / speed;
+  return progress;
+}
+
 ProgressBar::ProgressBar(const Clock& clock, bool quiet)
     : clock_(clock), quiet_(quiet), terminal_(isatty(STDERR_FILENO) == 1), last_(clock.now() + -kPlainInterval) {}
 

@@ -16,6 +16,9 @@ struct Progress {
 // "[=========>          ]  45% step 450/1000 loss 1.33 ... 2 min 10 s left", cut to `width` columns.
 std::string progress_line(const Progress& progress, int width);
 
+// "8/32 rows  4.1 rows/s" and how long the rest takes at this speed; total 0: not known.
+Progress rate_progress(int64_t done, int64_t total, const std::string& unit, double seconds);
+
 class ProgressBar {
  public:
   // quiet: nothing is shown. Writes to stderr.

@@ -112,10 +112,7 @@ void ScoreOutput::count(int64_t lines, double nats, int64_t bases) {
 void ScoreOutput::progress(size_t rows, int64_t total) {
   done_ += static_cast<int64_t>(rows);
   const double passed = static_cast<double>((clock_.now() - begun_).count()) * 1e-9;
-  const double speed = static_cast<double>(done_) / std::max(passed, 1e-9);
-  const std::string text =
-      concat(done_, total > 0 ? concat("/", total) : "", " rows  ", format_number(speed, 1), " rows/s");
-  bar_.update({done_, total, text, total > 0 ? static_cast<double>(total - done_) / std::max(speed, 1e-9) : -1});
+  bar_.update(rate_progress(done_, total, "rows", passed));
 }
 
 Result<int> ScoreOutput::finish(const char* what) {
