@@ -65,6 +65,9 @@ static std::string task_report(const Json& result) {
 
 // Of a pretrained one: bits per base beside the Markov model.
 static std::string held_out_report(const Json& result, const Json& show) {
+  if (!result.contains("eval_loss") || !result["eval_loss"].is_number()) {
+    return "  held-out loss        none: the job holds nothing out (data.holdout)\n";
+  }
   std::string out;
   const double model = number(result, "bits_per_base");
   const double markov = number(result, "markov_bits_per_base");
