@@ -135,21 +135,27 @@ TEST(PublishedTensorsTest, HalvesAndThirdsGoWhereEachFamilyHasThem) {
     const auto middle = v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2);
     return all({v.begin(), middle}, first) && all({middle, v.end()}, second);
   };
-  const auto opt = published(marked("opt-125m"), family_named("opt"));
+  const TinyModel opt_model = marked("opt-125m");
+  const auto opt = published(opt_model, family_named("opt"));
   EXPECT_TRUE(all(written(opt, "model.decoder.layers.1.self_attn.q_proj.bias"), 1));
   EXPECT_TRUE(all(written(opt, "model.decoder.layers.1.self_attn.k_proj.weight"), 2));
   EXPECT_TRUE(all(written(opt, "model.decoder.layers.1.self_attn.v_proj.weight"), 3));
-  const auto llama = published(marked("omni-dna-300m"), family_named("llama"));
+  const TinyModel llama_model = marked("omni-dna-300m");
+  const auto llama = published(llama_model, family_named("llama"));
   EXPECT_TRUE(all(written(llama, "model.layers.1.mlp.up_proj.weight"), 1));
   EXPECT_TRUE(all(written(llama, "model.layers.1.mlp.gate_proj.weight"), 2));
-  const auto native = published(marked("omni-dna-300m"), family_named("olmo-gfm"));
+  const TinyModel native_model = marked("omni-dna-300m");
+  const auto native = published(native_model, family_named("olmo-gfm"));
   EXPECT_TRUE(halves(written(native, "model.transformer.blocks.1.ff_proj.weight"), 1, 2)) << "up, then gate";
-  const auto v2 = published(marked("nt-v2-100m"), family_named("esm"));
+  const TinyModel v2_model = marked("nt-v2-100m");
+  const auto v2 = published(v2_model, family_named("esm"));
   EXPECT_TRUE(halves(written(v2, "esm.encoder.layer.1.intermediate.dense.weight"), 2, 1)) << "SiLU on the first half";
-  const auto dnabert = published(marked("dnabert-2-117m"), family_named("dnabert-2"));
+  const TinyModel dnabert_model = marked("dnabert-2-117m");
+  const auto dnabert = published(dnabert_model, family_named("dnabert-2"));
   EXPECT_TRUE(halves(written(dnabert, "bert.encoder.layer.1.mlp.gated_layers.weight"), 2, 1))
       << "GELU on the first half";
-  const auto aido = published(marked("dna-fm-300m"), family_named("aido-dna"));
+  const TinyModel aido_model = marked("dna-fm-300m");
+  const auto aido = published(aido_model, family_named("aido-dna"));
   EXPECT_TRUE(all(written(aido, "bert.encoder.layer.1.mlp.gate_proj.weight"), 2));
   EXPECT_TRUE(all(written(aido, "bert.encoder.layer.1.attention.self.value.bias"), 3));
 }
