@@ -53,7 +53,7 @@ class Process {
 
 // Runs to the end, at most this long.
 Process run(const std::string& folder, const std::string& tag, std::vector<std::string> arguments,
-            std::chrono::milliseconds limit = std::chrono::minutes(2));
+            std::chrono::milliseconds limit = std::chrono::minutes(10));
 
 // A genome with some structure to learn, always the same: `bases` letters in one record.
 std::string small_fasta(int bases, unsigned seed);

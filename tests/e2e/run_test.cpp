@@ -160,7 +160,7 @@ TEST_F(RunTest, CtrlCStopsWithACheckpointAndResumes) {
   Process process(folder_.path(), "interrupted", command("interrupted"));
   process.wait(duration_ / 2);
   process.signal_group(SIGINT);  // a terminal sends it to the whole group
-  ASSERT_TRUE(process.wait(std::chrono::seconds(20)));
+  ASSERT_TRUE(process.wait(std::chrono::minutes(2)));
   EXPECT_EQ(process.exit_code(), 3) << process.err();
   EXPECT_NE(process.err().find("--resume"), std::string::npos) << process.err();
   EXPECT_EQ(resumed("interrupted"), expected);
@@ -194,7 +194,9 @@ TEST_F(RunTest, ADamagedNewestCheckpointIsPassedOver) {
 
 TEST_F(RunTest, AnUnfinishedRunIsNeverOverwritten) {
   Process process(folder_.path(), "first", command("first"));
-  process.wait(milliseconds(700));
+  while (!std::filesystem::exists(folder_.path() + "/first/metrics.jsonl") && !process.wait(milliseconds(20))) {
+  }
+  ASSERT_TRUE(process.running()) << process.err();
   process.signal_group(SIGKILL);
   process.wait(std::chrono::seconds(10));
   Process second = run(folder_.path(), "second", command("first"));
