@@ -142,25 +142,43 @@ int64_t job_parameter_count(const JobSpec& spec) {
 }
 
 // `output`: elements of the output matrix, tied or not.
-static double flops_of(const std::vector<ParameterInfo>& table, int64_t output, const TransformerConfig& config,
-                       int64_t sequence) {
-  auto matrix = static_cast<double>(output);
+static FlopsParts flops_parts(const std::vector<ParameterInfo>& table, int64_t output, const TransformerConfig& config,
+                              int64_t sequence) {
+  FlopsParts parts;
+  parts.output = 6 * static_cast<double>(output);
   for (const auto& parameter : table) {
     const bool once_a_row = parameter.name.starts_with("task.");
-    if (parameter.decay == DecayGroup::kMatrix && !once_a_row) matrix += static_cast<double>(parameter.elements);
+    if (parameter.decay != DecayGroup::kMatrix || once_a_row) continue;
+    const double flops = 6 * static_cast<double>(parameter.elements);
+    if (parameter.name.starts_with("head.")) {
+      parts.output += flops;
+    } else if (parameter.name.starts_with("blocks.0.")) {
+      parts.block += flops;
+    } else if (!parameter.name.starts_with("blocks.")) {
+      parts.input += flops;
+    }
   }
-  const double scores = 12.0 * static_cast<double>(config.layers * config.hidden * sequence);
-  return 6 * matrix + (config.causal ? scores / 2 : scores);
+  parts.block += (config.causal ? 6.0 : 12.0) * static_cast<double>(config.hidden * sequence);
+  return parts;
+}
+
+static double whole(const FlopsParts& parts, const TransformerConfig& config) {
+  return parts.input + static_cast<double>(config.layers) * parts.block + parts.output;
 }
 
 double flops_per_token(const TransformerConfig& config, int64_t sequence) {
-  return flops_of(parameter_table(config), config.vocabulary * config.embedding_size(), config, sequence);
+  const int64_t output = config.vocabulary * config.embedding_size();
+  return whole(flops_parts(parameter_table(config), output, config, sequence), config);
+}
+
+FlopsParts job_flops_parts(const JobSpec& spec) {
+  const TransformerConfig& config = spec.model.config;
+  const int64_t output = finetunes(spec) ? 0 : config.vocabulary * config.embedding_size();
+  return flops_parts(job_parameter_table(spec), output, config, spec.data.segment);
 }
 
 double job_flops_per_token(const JobSpec& spec) {
-  const TransformerConfig& config = spec.model.config;
-  if (!finetunes(spec)) return flops_per_token(config, spec.data.segment);
-  return flops_of(job_parameter_table(spec), 0, config, spec.data.segment);
+  return whole(job_flops_parts(spec), spec.model.config);
 }
 
 uint64_t memory_bytes(const JobSpec& spec) {

@@ -59,6 +59,12 @@ double flops_per_token(const TransformerConfig& config, int64_t sequence);
 // The same of a job with rows of data.segment tokens: a finetuned model has no output matrix, and every real token of
 // a row counts. The task's head, once a row, is left out.
 double job_flops_per_token(const JobSpec& spec);
+// Its parts, exact whole numbers: input + layers x block + output. Input: the embedding's projection, where it has one.
+// Output: what stands behind the last block.
+struct FlopsParts {
+  double input = 0, block = 0, output = 0;
+};
+FlopsParts job_flops_parts(const JobSpec& spec);
 // Bytes one worker needs, an estimate from above without the kernels' scratch. State: 12 a parameter (fp32 weight and
 // two moments) and 12 for the checkpoint's copy, 2 more in bf16, and 4 for each gradient buffer (one a level of the
 // lane tree and one at work; a tied matrix counts twice). Activations of one micro batch, a token and block: 8 d for

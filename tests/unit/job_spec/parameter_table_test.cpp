@@ -307,6 +307,20 @@ TEST(Flops, ArePlainMultiplesOfTheSizes) {
                    6.0 * (4096 * (256 - 64) - 2 * 256 * 64));
 }
 
+TEST(Flops, PartsAreWhatTheirTensorsMultiply) {
+  for (const std::string& preset : preset_names()) {
+    JobSpec spec;
+    spec.model.config = preset_config(preset).value();
+    const TransformerConfig& config = spec.model.config;
+    const FlopsParts parts = job_flops_parts(spec);
+    EXPECT_EQ(parts.input + static_cast<double>(config.layers) * parts.block + parts.output, job_flops_per_token(spec));
+    const auto d = static_cast<double>(config.hidden), e = static_cast<double>(config.embedding_size());
+    EXPECT_EQ(parts.input, config.projected() ? 6 * d * e : 0) << preset;
+    const double around_head = (config.projected() ? d * e : 0) + (config.head == HeadKind::kMaskedLm ? d * d : 0);
+    EXPECT_EQ(parts.output, 6 * (static_cast<double>(config.vocabulary) * e + around_head)) << preset;
+  }
+}
+
 TEST(Memory, GrowsWithWhatTakesMemory) {
   JobSpec spec;
   spec.model.config = preset_config("omni-dna-116m").value();
