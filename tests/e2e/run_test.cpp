@@ -96,6 +96,18 @@ class RunTest : public testing::Test {
     return digests(process);
   }
 
+  // Waits until so many steps are recorded; false when the run has ended before.
+  bool trains_to(Process& process, const std::string& directory, int steps) const {
+    const std::string path = folder_.path() + "/" + directory + "/metrics.jsonl";
+    while (true) {
+      std::ifstream file(path);
+      int recorded = 0;
+      for (std::string line; std::getline(file, line);) ++recorded;
+      if (recorded >= steps) return process.running();
+      if (process.wait(milliseconds(10))) return false;
+    }
+  }
+
   TemporaryFolder folder_;
   milliseconds duration_{0};
 };
@@ -144,11 +156,11 @@ TEST_F(RunTest, OneProcessKilledNeedsNoResume) {
     for (const int tenths : {3, 6}) {
       const std::string directory = std::string(role) + "-" + std::to_string(tenths);
       Process process(folder_.path(), directory, command(directory));
-      process.wait(duration_ * tenths / 10);
+      ASSERT_TRUE(trains_to(process, directory, 30 * tenths)) << process.err();
       const pid_t victim = process.child(role);
-      EXPECT_NE(victim, 0) << role << " is not among the children";
-      if (victim != 0) kill(victim, SIGKILL);
-      ASSERT_TRUE(process.wait(std::chrono::seconds(60))) << role << " was not survived";
+      ASSERT_NE(victim, 0) << role << " is not among the children";
+      kill(victim, SIGKILL);
+      ASSERT_TRUE(process.wait(std::chrono::minutes(5))) << role << " was not survived";
       EXPECT_EQ(process.exit_code(), 0) << process.err();
       EXPECT_EQ(digests(process), expected) << role << " killed";
     }
@@ -158,7 +170,7 @@ TEST_F(RunTest, OneProcessKilledNeedsNoResume) {
 TEST_F(RunTest, CtrlCStopsWithACheckpointAndResumes) {
   const Digests expected = undisturbed();
   Process process(folder_.path(), "interrupted", command("interrupted"));
-  process.wait(duration_ / 2);
+  ASSERT_TRUE(trains_to(process, "interrupted", 150)) << process.err();
   process.signal_group(SIGINT);  // a terminal sends it to the whole group
   ASSERT_TRUE(process.wait(std::chrono::minutes(2)));
   EXPECT_EQ(process.exit_code(), 3) << process.err();
@@ -169,7 +181,7 @@ TEST_F(RunTest, CtrlCStopsWithACheckpointAndResumes) {
 TEST_F(RunTest, ADamagedNewestCheckpointIsPassedOver) {
   const Digests expected = undisturbed();
   Process process(folder_.path(), "damaged", command("damaged"));
-  process.wait(duration_ * 7 / 10);
+  ASSERT_TRUE(trains_to(process, "damaged", 200)) << process.err();
   process.signal_group(SIGKILL);
   process.wait(std::chrono::seconds(10));
   namespace fs = std::filesystem;
@@ -194,9 +206,7 @@ TEST_F(RunTest, ADamagedNewestCheckpointIsPassedOver) {
 
 TEST_F(RunTest, AnUnfinishedRunIsNeverOverwritten) {
   Process process(folder_.path(), "first", command("first"));
-  while (!std::filesystem::exists(folder_.path() + "/first/metrics.jsonl") && !process.wait(milliseconds(20))) {
-  }
-  ASSERT_TRUE(process.running()) << process.err();
+  ASSERT_TRUE(trains_to(process, "first", 1)) << process.err();
   process.signal_group(SIGKILL);
   process.wait(std::chrono::seconds(10));
   Process second = run(folder_.path(), "second", command("first"));
