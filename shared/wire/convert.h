@@ -20,6 +20,26 @@ Digest128 read_digest(DigestReader from) {
   return {from.getHigh(), from.getLow()};
 }
 
+template <class HeaderBuilder>
+void write_header(HeaderBuilder to, const Header& from) {
+  to.setRequest(from.request);
+  to.setJob(from.job.value);
+  to.setGeneration(from.generation.value);
+  to.setSender(from.sender.value);
+  to.setIncarnation(from.incarnation.value);
+  to.setStep(from.step);
+}
+
+template <class HeaderReader>
+void read_header(HeaderReader from, Header* to) {
+  to->request = from.getRequest();
+  to->job.value = from.getJob();
+  to->generation.value = from.getGeneration();
+  to->sender.value = from.getSender();
+  to->incarnation.value = from.getIncarnation();
+  to->step = from.getStep();
+}
+
 // A setter of text takes a reader: `make` builds one from a string that outlives the call.
 template <class BestBuilder, class MakeText>
 void write_best(BestBuilder to, const BestEvaluation& from, const MakeText& make) {

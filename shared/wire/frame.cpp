@@ -32,6 +32,7 @@ const char* kind_name(uint16_t kind) {
     case FrameKind::kMessage: return "message";
     case FrameKind::kManifest: return "checkpoint manifest";
     case FrameKind::kPartHeader: return "checkpoint part";
+    case FrameKind::kShardMessage: return "message between workers";
   }
   return "unknown";
 }

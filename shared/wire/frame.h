@@ -18,7 +18,7 @@ class MessageReader;
 
 namespace strand {
 
-enum class FrameKind : uint16_t { kMessage = 1, kManifest = 2, kPartHeader = 3 };
+enum class FrameKind : uint16_t { kMessage = 1, kManifest = 2, kPartHeader = 3, kShardMessage = 4 };
 
 constexpr size_t kFrameHeaderBytes = 24;
 constexpr size_t kMaxFrameBytes = size_t{64} << 20;
