@@ -170,7 +170,7 @@ TEST_F(RunTest, OneProcessKilledNeedsNoResume) {
 TEST_F(RunTest, CtrlCStopsWithACheckpointAndResumes) {
   const Digests expected = undisturbed();
   Process process(folder_.path(), "interrupted", command("interrupted"));
-  ASSERT_TRUE(trains_to(process, "interrupted", 150)) << process.err();
+  ASSERT_TRUE(trains_to(process, "interrupted", 30)) << process.err();
   process.signal_group(SIGINT);  // a terminal sends it to the whole group
   ASSERT_TRUE(process.wait(std::chrono::minutes(2)));
   EXPECT_EQ(process.exit_code(), 3) << process.err();
