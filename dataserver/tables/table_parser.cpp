@@ -110,7 +110,7 @@ Result<std::vector<size_t>> TableParser::find_columns(const std::vector<std::str
       return at(at_line, 0,
                 concat("no column \"", name, "\"; the columns are ", join(have, ", "),
                        nearest.empty() ? ";" : concat("; did you mean \"", nearest, "\"?"),
-                       " name the columns in the task (sequence, label or labels)"));
+                       " rename it in the file, or name the column that is meant"));
     }
     if (std::find(found + 1, have.end(), name) != have.end()) {
       return at(at_line, 0, concat("two columns are called \"", name, "\"; rename one"));

@@ -146,7 +146,8 @@ Status check_layout(SafetensorsHeader* header, uint64_t data_bytes, const std::s
     }
     if (entry.end - entry.begin != bytes) {
       return bad_input(concat(describe(), ": ", entry.end - entry.begin, " bytes, but ", tensor_type_name(entry.type),
-                              " ", shape_text(entry.shape), " has ", bytes));
+                              " ", shape_text(entry.shape), " has ", bytes,
+                              "; the file is damaged: take another copy"));
     }
   }
   std::ranges::stable_sort(header->entries, {}, [](const auto& e) { return std::pair(e.begin, e.end); });
@@ -155,12 +156,13 @@ Status check_layout(SafetensorsHeader* header, uint64_t data_bytes, const std::s
     if (entry.begin != at) {
       return bad_input(concat(origin, ": tensor ", entry.name, " begins at byte ", entry.begin, " of the data, ",
                               entry.begin < at ? "where another one still is" : "after bytes of nobody", "; expected ",
-                              at));
+                              at, "; the file is damaged: take another copy"));
     }
     at = entry.end;
   }
   if (at != data_bytes) {
-    return bad_input(concat(origin, ": ", data_bytes, " bytes of data, but the tensors end at ", at));
+    return bad_input(concat(origin, ": ", data_bytes, " bytes of data, but the tensors end at ", at,
+                            "; the file is damaged: take another copy"));
   }
   return {};
 }

@@ -137,7 +137,7 @@ TEST(TableParser, ErrorsNameTheirPlaceAndTheMend) {
       {csv, "sequence,label\n", "t: no rows"},
       {csv, "sequence,lable\nA,1\n",
        "t: line 1: no column \"label\"; the columns are sequence, lable; did you mean "
-       "\"lable\"? name the columns in the task"},
+       "\"lable\"? rename it in the file, or name the column that is meant"},
       {csv, "sequence,label,label\nA,1,2\n", "t: line 1: two columns are called \"label\""},
       {csv, "sequence,label\nA,1\nC\n", "t: line 3: expected 2 fields (sequence, label), found 1: quote a field"},
       {csv, "sequence,label\nA,[0,1]\n", "t: line 2: expected 2 fields (sequence, label), found 3"},

@@ -192,7 +192,8 @@ struct Refused {
 TEST(SafetensorsTest, WhatTheFormatForbidsIsRefused) {
   const std::string a8 = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]})";
   const std::vector<Refused> cases = {
-      {"overlap", a8 + R"(,"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})", 12, "where another one still is"},
+      {"overlap", a8 + R"(,"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})", 12,
+       "begins at byte 4 of the data, where another one still is; expected 8; the file is damaged"},
       {"hole", a8 + R"(,"b":{"dtype":"F32","shape":[1],"data_offsets":[12,16]}})", 16, "after bytes of nobody"},
       {"tail", a8 + "}", 12, "but the tensors end at 8"},
       {"first byte unused", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8, "after bytes of nobody"},
