@@ -10,6 +10,7 @@
 #include "shared/base/result.h"
 #include "shared/job_spec/parameter_table.h"
 #include "shared/plan/group_member.h"
+#include "shared/plan/key_range.h"
 
 namespace strand {
 
@@ -63,14 +64,6 @@ std::vector<LaneSubtree> largest_subtrees(LaneRun run);
 
 // --- ranges ---------------------------------------------------------------------------------------------------------
 
-constexpr int64_t kRangeBlockElements = 65536;  // blocks start anew at each tensor
-
-// A run of whole blocks in parameter-table order.
-struct KeyRange {
-  int64_t first_element = 0;
-  int64_t elements = 0;
-  bool operator==(const KeyRange&) const = default;
-};
 // Blocks of a range of this table; the last block of a tensor may be short.
 int64_t range_blocks(const std::vector<ParameterInfo>& table, KeyRange range);
 
