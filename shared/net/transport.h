@@ -55,8 +55,13 @@ class Transport {
   // Never blocks. kUnavailable when the peer is unknown or its queue is full: the caller keeps the message and retries.
   // On a connected socket `peer` is empty.
   virtual Status send(SocketId socket, const std::string& peer, std::vector<Frame> frames) = 0;
+  // Why the listener behind a connected socket does not let us in (kBadInput, with the mend); nothing as long as it has
+  // not said so. Connecting goes on by itself.
+  virtual std::optional<Error> refusal(SocketId) { return std::nullopt; }
   // The next message of any socket, or nothing after `wait`.
   virtual Result<std::optional<Incoming>> receive(Duration wait) = 0;
+  // From any thread: a receive that waits returns at once; if none waits, the next one does not.
+  virtual void wake() = 0;
 };
 
 struct CurveKeys {  // Z85 text, 40 characters each; see shared/security
@@ -64,7 +69,11 @@ struct CurveKeys {  // Z85 text, 40 characters each; see shared/security
   std::string server_public_key;             // for connecting
   std::vector<std::string> allowed_clients;  // for binding
 };
-// keys empty: plain, only ipc and loopback may be bound.
-std::unique_ptr<Transport> make_zmq_transport(std::optional<CurveKeys> keys = std::nullopt);
+// Of one frame, unless a transport is made for more.
+inline constexpr int64_t kMaxTransportFrame = int64_t{64} << 20;  // as in the codec
+// keys empty: plain, only ipc and loopback may be bound. A message with a frame above `max_frame` bytes is not sent
+// (kBadInput), and a peer that sends one is cut off.
+std::unique_ptr<Transport> make_zmq_transport(std::optional<CurveKeys> keys = std::nullopt,
+                                              int64_t max_frame = kMaxTransportFrame);
 
 }  // namespace strand

@@ -1,10 +1,12 @@
 // The transport over ZeroMQ: a bound socket is a ROUTER, a connected one a DEALER.
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zmq.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstring>
 #include <map>
 #include <new>
@@ -21,10 +23,9 @@
 namespace strand {
 namespace {
 
-constexpr int kQueueMessages = 1000;              // per peer and direction; a full queue is kUnavailable
-constexpr int64_t kMaxFrame = int64_t{64} << 20;  // as in the codec
-constexpr size_t kMaxFrames = 16;                 // of one message; more are a stranger's
-constexpr size_t kCopyBelow = 1024;               // smaller frames are copied: cheaper than shared ownership
+constexpr int kQueueMessages = 1000;  // per peer and direction; a full queue is kUnavailable
+constexpr size_t kMaxFrames = 16;     // of one message; more are a stranger's
+constexpr size_t kCopyBelow = 1024;   // smaller frames are copied: cheaper than shared ownership
 constexpr size_t kBulkAlignment = 64;
 constexpr int kLingerMs = 500;  // what is unsent this long after close is dropped
 constexpr int kReconnectMs = 50, kReconnectMaxMs = 1000;
@@ -121,8 +122,13 @@ Result<std::unique_ptr<FileLock>> own_ipc_path(const Endpoint& endpoint) {
 
 class ZmqTransport final : public Transport {
  public:
-  explicit ZmqTransport(std::optional<CurveKeys> keys) : keys_(std::move(keys)), context_(zmq_ctx_new()) {
+  ZmqTransport(std::optional<CurveKeys> keys, int64_t max_frame)
+      : keys_(std::move(keys)),
+        max_frame_(max_frame),
+        context_(zmq_ctx_new()),
+        wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
     STRAND_CHECK(context_ != nullptr, "no memory for a ZeroMQ context");
+    STRAND_CHECK(wake_ >= 0, "no file descriptor is left");
   }
 
   ~ZmqTransport() override {
@@ -133,6 +139,7 @@ class ZmqTransport final : public Transport {
     while (zmq_ctx_term(context_) != 0 && zmq_errno() == EINTR) {
     }
     zap_.reset();  // its thread ends with the context; ipc locks go last, with sockets_
+    ::close(wake_);
   }
 
   Result<SocketId> bind(const std::string& text) override {
@@ -187,8 +194,8 @@ class ZmqTransport final : public Transport {
     STRAND_CHECK(socket.bound == !peer.empty(), "a peer is named on bound sockets and only there");
     STRAND_CHECK(!frames.empty() && frames.size() <= kMaxFrames, "a message has 1 to ", kMaxFrames, " frames");
     for (const Frame& frame : frames) {
-      if (static_cast<int64_t>(frame.size()) > kMaxFrame) {
-        return bad_input(concat("message too long: a frame of ", frame.size(), " bytes, the limit is ", kMaxFrame));
+      if (static_cast<int64_t>(frame.size()) > max_frame_) {
+        return bad_input(concat("message too long: a frame of ", frame.size(), " bytes, the limit is ", max_frame_));
       }
     }
     if (socket.bound && zmq_send(socket.handle, peer.data(), peer.size(), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
@@ -220,6 +227,12 @@ class ZmqTransport final : public Transport {
     return std::optional<Incoming>();
   }
 
+  // The counter of the descriptor stays above zero until poll() has seen it.
+  void wake() override {
+    const uint64_t one = 1;
+    STRAND_CHECK(::write(wake_, &one, sizeof one) == sizeof one || errno == EAGAIN, "cannot wake a transport");
+  }
+
  private:
   Result<Socket> open_socket(const std::string& text, int type) {
     Socket socket;
@@ -230,7 +243,7 @@ class ZmqTransport final : public Transport {
     set_int(socket.handle, ZMQ_RCVHWM, kQueueMessages);
     set_int(socket.handle, ZMQ_LINGER, kLingerMs);
     set_int(socket.handle, ZMQ_HANDSHAKE_IVL, kHandshakeMs);
-    zmq_setsockopt(socket.handle, ZMQ_MAXMSGSIZE, &kMaxFrame, sizeof kMaxFrame);
+    zmq_setsockopt(socket.handle, ZMQ_MAXMSGSIZE, &max_frame_, sizeof max_frame_);
     if (socket.endpoint.kind == Endpoint::Kind::kTcp) {
       set_int(socket.handle, ZMQ_IPV6, socket.endpoint.host.find(':') != std::string::npos);
       set_int(socket.handle, ZMQ_HEARTBEAT_IVL, kHeartbeatMs);
@@ -317,7 +330,7 @@ class ZmqTransport final : public Transport {
     return unavailable(concat(where, ": ", zmq_strerror(number)));
   }
 
-  // Sockets with something to read, in order; none when `wait` ends or a signal arrives.
+  // Sockets with something to read, in order; none when `wait` ends, wake() is called or a signal arrives.
   Result<std::vector<SocketId>> poll(Duration wait) {
     std::vector<zmq_pollitem_t> items;
     std::vector<SocketId> ids, ready;
@@ -325,10 +338,13 @@ class ZmqTransport final : public Transport {
       items.push_back({socket.handle, 0, ZMQ_POLLIN, 0});
       ids.push_back(id);
     }
+    items.push_back({nullptr, wake_, ZMQ_POLLIN, 0});
     const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(std::max(wait, Duration::zero()));
     const int rc = zmq_poll(items.data(), static_cast<int>(items.size()), milliseconds.count());
     if (rc < 0 && zmq_errno() != EINTR) return internal_error(concat("zmq_poll: ", zmq_strerror(zmq_errno())));
-    for (size_t i = 0; rc > 0 && i < items.size(); ++i) {
+    uint64_t wakes = 0;
+    if (rc > 0 && items.back().revents != 0 && ::read(wake_, &wakes, sizeof wakes) < 0) wakes = 0;
+    for (size_t i = 0; rc > 0 && i < ids.size(); ++i) {
       if ((items[i].revents & ZMQ_POLLIN) != 0) ready.push_back(ids[i]);
     }
     return ready;
@@ -361,7 +377,9 @@ class ZmqTransport final : public Transport {
   }
 
   std::optional<CurveKeys> keys_;
+  int64_t max_frame_;
   void* context_;
+  int wake_;  // an eventfd
   std::map<SocketId, Socket> sockets_;
   SocketId last_socket_ = 0, last_served_ = 0;
   std::unique_ptr<ZapAllowList> zap_;
@@ -369,8 +387,8 @@ class ZmqTransport final : public Transport {
 
 }  // namespace
 
-std::unique_ptr<Transport> make_zmq_transport(std::optional<CurveKeys> keys) {
-  return std::make_unique<ZmqTransport>(std::move(keys));
+std::unique_ptr<Transport> make_zmq_transport(std::optional<CurveKeys> keys, int64_t max_frame) {
+  return std::make_unique<ZmqTransport>(std::move(keys), max_frame);
 }
 
 }  // namespace strand

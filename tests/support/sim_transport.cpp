@@ -141,6 +141,8 @@ class SimTransport final : public Transport {
     return {};
   }
 
+  void wake() override {}  // no receive ever waits
+
   Result<std::optional<Incoming>> receive(Duration) override {
     auto& inbox = network_->inboxes[process_];
     if (inbox.empty() || inbox.begin()->first > network_->clock.now()) return std::optional<Incoming>();

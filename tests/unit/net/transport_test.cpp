@@ -10,6 +10,7 @@
 #include <cstring>
 #include <fstream>
 #include <map>
+#include <thread>
 
 #include "shared/base/clock.h"
 #include "shared/base/text.h"
@@ -285,6 +286,56 @@ TEST_F(TransportTest, ATooLongFrameIsRefusedByTheSender) {
   const Status sent = client->send(connected, "", {Frame::from_string(std::string((64u << 20) + 1, 'x'))});
   ASSERT_FALSE(sent.ok());
   EXPECT_EQ(sent.error().code(), ErrorCode::kBadInput);
+}
+
+TEST_F(TransportTest, ATransportMadeForThemTakesLongerFrames) {
+  const int64_t limit = kMaxTransportFrame + 1;
+  auto server = make_zmq_transport(std::nullopt, limit), client = make_zmq_transport(std::nullopt, limit);
+  ASSERT_TRUE(server->bind(ipc()).ok());
+  const SocketId connected = *client->connect(ipc(), "w");
+  const std::string bulk(static_cast<size_t>(limit), 'x');
+  ASSERT_TRUE(client->send(connected, "", {Frame::from_string("head"), Frame::from_string(bulk)}).ok());
+  const auto message = next(*server, seconds(30));
+  ASSERT_TRUE(message.has_value());
+  EXPECT_EQ(message->frames[1].size(), bulk.size());
+  EXPECT_EQ(std::memcmp(message->frames[1].data(), bulk.data(), bulk.size()), 0);
+  const Status longer = client->send(connected, "", {Frame::from_string(bulk + "x")});
+  ASSERT_FALSE(longer.ok());
+  EXPECT_EQ(longer.error().code(), ErrorCode::kBadInput);
+}
+
+TEST_F(TransportTest, AWakeEndsTheWaitOfThisReceiveOrTheNext) {
+  auto server = make_zmq_transport(), client = make_zmq_transport();
+  ASSERT_TRUE(server->bind(ipc()).ok());
+  const SystemClock clock;
+  const auto is_woken = [&] {
+    const Time begin = clock.now();
+    const auto message = server->receive(seconds(60));
+    return message.ok() && !message->has_value() && clock.now() - begin < seconds(30);
+  };
+  for (int i = 0; i < 3; ++i) server->wake();
+  EXPECT_TRUE(is_woken());
+  for (const int late : {0, 1, 50}) {
+    std::thread waker([&] {
+      std::this_thread::sleep_for(milliseconds(late));
+      server->wake();
+    });
+    EXPECT_TRUE(is_woken()) << late;
+    waker.join();
+  }
+  // A wait of its full length after that: the wake is used up.
+  const Time begin = clock.now();
+  EXPECT_FALSE(server->receive(milliseconds(60))->has_value());
+  EXPECT_GE(clock.now() - begin, milliseconds(60));
+  // And a message is never lost to one.
+  const SocketId connected = *client->connect(ipc(), "w");
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(client->send(connected, "", text_frames({concat(i)})).ok());
+    server->wake();
+    const auto message = next(*server);
+    ASSERT_TRUE(message.has_value());
+    EXPECT_EQ(text_of(message->frames[0]), concat(i));
+  }
 }
 
 }  // namespace
