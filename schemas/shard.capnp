@@ -27,6 +27,9 @@ struct ShardMessage {
     rangeData @8 :RangeData;
     holdingsReport @9 :HoldingsReport;
     recoveryDecision @10 :RecoveryDecision;
+    stageData @11 :StageData;
+    stageTaken @12 :StageTaken;
+    stageAbort @13 :StageAbort;
   }
 }
 
@@ -170,4 +173,39 @@ struct RecoveryDecision {
   # At most one.
   stale @3 :List(UInt64);
   sources @4 :List(RangeSource);
+}
+
+struct StageData {
+  # From one stage of a replica to its neighbour, followed by a bulk frame: the stored elements of one micro batch's activation,
+  # or of its gradient. Sent again until it is taken; once it has arrived, with an empty bulk frame, which asks for the answer
+  # alone. Receiving one twice changes nothing. header.step: the step. Answer: StageTaken.
+
+  pass @0 :UInt32;
+  # 0: the training pass of the step; 1, 2, ...: evaluation passes after it.
+  kind @1 :UInt8;
+  # 0: an activation, to the next stage. 1: a gradient, to the stage before.
+  chunk @2 :UInt32;
+  # Of the receiver.
+  microBatch @3 :UInt32;
+  sequence @4 :UInt64;
+  # 0, 1, 2, ... of this kind in this pass.
+}
+
+struct StageTaken {
+  # Back to the sender of StageData. All messages numbered below `taken` are with the training, and leave room for as many new
+  # ones; all below `arrived` are kept, so that their bulk need not be sent again.
+
+  pass @0 :UInt32;
+  kind @1 :UInt8;
+  taken @2 :UInt64;
+  arrived @3 :UInt64;
+}
+
+struct StageAbort {
+  # To both neighbours, a few times: the sender has given this pass up, and so must they. Not answered.
+
+  pass @0 :UInt32;
+  code @1 :UInt8;
+  # Of the error: one of strand::ErrorCode.
+  reason @2 :Text;
 }

@@ -10,16 +10,19 @@
 #include "shared/wire/shard_messages.h"
 
 // Kinds of messages: type, union tag, name in logs. Order of ShardBody.
-#define STRAND_SHARD_MESSAGES(X)                        \
-  X(GradientPiece, GRADIENT_PIECE, "gradient_piece")    \
-  X(GradientSum, GRADIENT_SUM, "gradient_sum")          \
-  X(ShardAck, SHARD_ACK, "shard_ack")                   \
-  X(PartialNorms, PARTIAL_NORMS, "partial_norms")       \
-  X(GlobalNorm, GLOBAL_NORM, "global_norm")             \
-  X(PullRange, PULL_RANGE, "pull_range")                \
-  X(RangeData, RANGE_DATA, "range_data")                \
-  X(HoldingsReport, HOLDINGS_REPORT, "holdings_report") \
-  X(RecoveryDecision, RECOVERY_DECISION, "recovery_decision")
+#define STRAND_SHARD_MESSAGES(X)                              \
+  X(GradientPiece, GRADIENT_PIECE, "gradient_piece")          \
+  X(GradientSum, GRADIENT_SUM, "gradient_sum")                \
+  X(ShardAck, SHARD_ACK, "shard_ack")                         \
+  X(PartialNorms, PARTIAL_NORMS, "partial_norms")             \
+  X(GlobalNorm, GLOBAL_NORM, "global_norm")                   \
+  X(PullRange, PULL_RANGE, "pull_range")                      \
+  X(RangeData, RANGE_DATA, "range_data")                      \
+  X(HoldingsReport, HOLDINGS_REPORT, "holdings_report")       \
+  X(RecoveryDecision, RECOVERY_DECISION, "recovery_decision") \
+  X(StageData, STAGE_DATA, "stage_data")                      \
+  X(StageTaken, STAGE_TAKEN, "stage_taken")                   \
+  X(StageAbort, STAGE_ABORT, "stage_abort")
 
 namespace strand {
 namespace {
@@ -228,6 +231,45 @@ void read(schema::RecoveryDecision::Reader from, RecoveryDecision* to) {
   read_list(from.getRecords(), &to->records);
   for (const uint64_t worker : from.getStale()) to->stale.push_back({worker});
   read_list(from.getSources(), &to->sources);
+}
+
+void write(schema::StageData::Builder to, const StageData& from) {
+  to.setPass(from.pass);
+  to.setKind(from.kind);
+  to.setChunk(from.chunk);
+  to.setMicroBatch(from.micro_batch);
+  to.setSequence(from.sequence);
+}
+void read(schema::StageData::Reader from, StageData* to) {
+  to->pass = from.getPass();
+  to->kind = from.getKind();
+  to->chunk = from.getChunk();
+  to->micro_batch = from.getMicroBatch();
+  to->sequence = from.getSequence();
+}
+
+void write(schema::StageTaken::Builder to, const StageTaken& from) {
+  to.setPass(from.pass);
+  to.setKind(from.kind);
+  to.setTaken(from.taken);
+  to.setArrived(from.arrived);
+}
+void read(schema::StageTaken::Reader from, StageTaken* to) {
+  to->pass = from.getPass();
+  to->kind = from.getKind();
+  to->taken = from.getTaken();
+  to->arrived = from.getArrived();
+}
+
+void write(schema::StageAbort::Builder to, const StageAbort& from) {
+  to.setPass(from.pass);
+  to.setCode(from.code);
+  to.setReason(from.reason);
+}
+void read(schema::StageAbort::Reader from, StageAbort* to) {
+  to->pass = from.getPass();
+  to->code = from.getCode();
+  to->reason = from.getReason();
 }
 
 // --- the union ------------------------------------------------------------------------------------------------------

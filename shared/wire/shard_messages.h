@@ -1,5 +1,6 @@
-// Messages between the workers of one group: gradients, norms, weights and recovery (DESIGN section 5, Commit). Header:
-// job, generation, sender and step of every one of them are set; docs/parameter_shards.md tells the protocol.
+// Messages between the workers of one group: gradients, norms, weights and recovery (DESIGN section 5, Commit), and
+// what the stages of a replica give each other. Header: job, generation, sender and step of every one of them are set;
+// docs/parameter_shards.md and docs/pipeline.md tell the protocols.
 #pragma once
 
 #include <cstdint>
@@ -125,8 +126,41 @@ struct RecoveryDecision {
   bool operator==(const RecoveryDecision&) const = default;
 };
 
+// Between neighbouring stages of one replica (worker/pipeline/stage_link.h); header.step is the step. In all of them
+// `pass` is 0 for the training pass of that step and 1, 2, ... for evaluation passes after it; `kind` is 0 for an
+// activation, which goes to the next stage, and 1 for a gradient, which goes to the one before. Answer: StageTaken.
+// Bulk frame: the stored elements of one micro batch; empty: the receiver has this message, and is asked what it took.
+struct StageData {
+  uint32_t pass = 0;
+  uint8_t kind = 0;
+  uint32_t chunk = 0;  // of the receiver
+  uint32_t micro_batch = 0;
+  uint64_t sequence = 0;  // 0, 1, 2, ... of this kind in this pass
+  bool operator==(const StageData&) const = default;
+};
+// Of the messages of this kind in this pass, all those numbered below these are taken, or have at least arrived.
+struct StageTaken {
+  uint32_t pass = 0;
+  uint8_t kind = 0;
+  uint64_t taken = 0;  // leave room for as many new ones
+  uint64_t arrived = 0;
+  bool operator==(const StageTaken&) const = default;
+};
+// The sender has given this pass up. Not answered.
+struct StageAbort {
+  uint32_t pass = 0;
+  uint8_t code = 0;  // ErrorCode
+  std::string reason;
+  bool operator==(const StageAbort&) const = default;
+};
+
 using ShardBody = std::variant<GradientPiece, GradientSum, ShardAck, PartialNorms, GlobalNorm, PullRange, RangeData,
-                               HoldingsReport, RecoveryDecision>;
+                               HoldingsReport, RecoveryDecision, StageData, StageTaken, StageAbort>;
+// Of the pipeline; all others are of the parameter shards.
+inline bool is_stage_message(const ShardBody& body) {
+  return std::holds_alternative<StageData>(body) || std::holds_alternative<StageTaken>(body) ||
+         std::holds_alternative<StageAbort>(body);
+}
 
 struct ShardMessage {
   Header header;

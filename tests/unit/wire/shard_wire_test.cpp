@@ -28,6 +28,10 @@ void fill(Random& random, bool* value) {
 void fill(Random& random, double* value) {
   *value = random() % 4 == 0 ? 0.1 : static_cast<double>(random());
 }
+void fill(Random& random, std::string* value) {
+  value->resize(random() % 50);
+  for (char& c : *value) c = static_cast<char>('a' + random() % 26);
+}
 template <class Tag>
 void fill(Random& random, StrongId<Tag>* value) {
   fill(random, &value->value);
@@ -95,6 +99,18 @@ void fill(Random& random, RecoveryDecision* v) {
   auto& [base, reload, records, stale, sources] = *v;
   fill_all(random, base, reload, records, stale, sources);
 }
+void fill(Random& random, StageData* v) {
+  auto& [pass, kind, chunk, micro_batch, sequence] = *v;
+  fill_all(random, pass, kind, chunk, micro_batch, sequence);
+}
+void fill(Random& random, StageTaken* v) {
+  auto& [pass, kind, taken, arrived] = *v;
+  fill_all(random, pass, kind, taken, arrived);
+}
+void fill(Random& random, StageAbort* v) {
+  auto& [pass, code, reason] = *v;
+  fill_all(random, pass, code, reason);
+}
 template <class T>
 void fill(Random& random, std::vector<T>* value) {
   value->resize(random() % 4);
@@ -133,6 +149,16 @@ TEST(ShardWire, EveryMessageComesBackAsItWasSent) {
     names.insert(shard_message_name(random_body(random, kind)));
   }
   EXPECT_EQ(names.size(), kKinds);
+}
+
+TEST(ShardWire, StageMessagesAreToldFromThoseOfTheShards) {
+  Random random(kSeed);
+  std::set<std::string> of_stages;
+  for (size_t kind = 0; kind < kKinds; ++kind) {
+    const ShardBody body = random_body(random, kind);
+    if (is_stage_message(body)) of_stages.insert(shard_message_name(body));
+  }
+  EXPECT_EQ(of_stages, (std::set<std::string>{"stage_data", "stage_taken", "stage_abort"}));
 }
 
 TEST(ShardWire, AnyFlippedByteAndAnyCutIsRefused) {
