@@ -63,7 +63,7 @@ Trainer::Impl::Impl(const JobSpec& job, std::vector<uint8_t> bases, const Traine
       context{.pool = &pool, .workspace = &workspace, .backend = options.backend},
       shard(job_parameter_table(spec), spec.train, bf16),
       learner(spec, shard.table(), bf16 ? DType::kBF16 : DType::kF32),
-      lanes(learner.gradient_elements()) {}
+      lanes(learner.gradient_elements(), spec.train.gradient_dtype) {}
 
 Weights Trainer::Impl::weights() const {
   const KeyRange all{0, shard.elements()};

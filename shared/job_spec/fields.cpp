@@ -334,6 +334,7 @@ void add_train(FieldList* list) {
   list->integer("train.micro_batch", AT(train.micro_batch));
   list->integer("train.micro_batches_per_lane", AT(train.micro_batches_per_lane));
   list->choice("train.precision", {"auto", "fp32", "bf16"}, AT(train.precision));
+  list->choice("train.gradient_dtype", {"fp32", "bf16"}, AT(train.gradient_dtype));
   list->integer("train.seed", AT(train.seed));
   list->boolean("train.deterministic", AT(train.deterministic));
   list->number("train.learning_rate", AT(train.learning_rate));
@@ -356,6 +357,7 @@ void add_rest(FieldList* list) {
   list->integer("parallel.chunks", AT(parallel.chunks));
   list->text("parallel.schedule", AT(parallel.schedule));
   list->text("parallel.consistency", AT(parallel.consistency));
+  list->integer("parallel.ssp", AT(parallel.ssp));
   list->integer("parallel.threads", AT(parallel.threads));
   list->text("parallel.device", AT(parallel.device));
   list->boolean("parallel.backup", AT(parallel.backup));

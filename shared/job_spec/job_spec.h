@@ -111,6 +111,7 @@ struct DataSpec {
 };
 
 enum class Precision { kAuto, kFp32, kBf16 };
+enum class GradientDtype { kFp32, kBf16 };
 enum class ScheduleKind { kConstant, kLinear, kCosine, kInverseSqrt };
 
 struct TrainSpec {
@@ -119,6 +120,8 @@ struct TrainSpec {
   int64_t micro_batch = 16;
   int64_t micro_batches_per_lane = 1;
   Precision precision = Precision::kAuto;  // auto: bf16 with AMX or GPU, else fp32
+  // Of the operands of every addition of lanes, and so of gradients on their way between workers; sums are fp32.
+  GradientDtype gradient_dtype = GradientDtype::kFp32;
   uint64_t seed = 1;
   bool deterministic = true;
   double learning_rate = 6e-4;
@@ -138,9 +141,10 @@ struct TrainSpec {
 struct ParallelSpec {
   int64_t replicas = 1, min_replicas = 1, stages = 1, chunks = 1;
   std::string schedule = "1f1b";
-  std::string consistency = "bsp";
-  int64_t threads = 0;          // 0 = all cores
-  std::string device = "auto";  // auto | cpu | cuda
+  std::string consistency = "bsp";  // bsp | ssp
+  int64_t ssp = 0;                  // with ssp: step t may start from weights at or after version t - 1 - ssp
+  int64_t threads = 0;              // 0 = all cores
+  std::string device = "auto";      // auto | cpu | cuda
   bool backup = true;
   bool operator==(const ParallelSpec&) const = default;
 };

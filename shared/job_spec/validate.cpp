@@ -154,8 +154,15 @@ void validate_rest(const JobSpec& spec, const Report& report) {
   if (p.schedule != "1f1b" && p.schedule != "gpipe") {
     report("parallel.schedule", concat("expected \"1f1b\" or \"gpipe\", found \"", p.schedule, "\""));
   }
-  if (p.consistency != "bsp") {
-    report("parallel.consistency", concat("this version trains with \"bsp\" only, found \"", p.consistency, "\""));
+  if (p.consistency != "bsp" && p.consistency != "ssp") {
+    report("parallel.consistency", concat("expected \"bsp\" or \"ssp\", found \"", p.consistency, "\""));
+  }
+  if (p.consistency == "ssp") report("parallel.consistency", "this version trains with \"bsp\" only");
+  at_least(report, "parallel.ssp", p.ssp, 0);
+  at_most(report, "parallel.ssp", p.ssp, 1024);
+  if (p.ssp > 0 && p.consistency == "bsp") {
+    report("parallel.ssp",
+           concat("\"bsp\" waits for every step; set parallel.consistency = \"ssp\" or ssp = 0, found ", p.ssp));
   }
   if (p.device != "auto" && p.device != "cpu") {
     report("parallel.device", concat("this version computes on \"cpu\" (or \"auto\"), found \"", p.device, "\""));

@@ -21,6 +21,7 @@ std::vector<ProtocolAction> CommitProtocol::handle(const ProtocolEvent& event, T
   if (const auto* chosen = std::get_if<CheckpointChosen>(&event)) on_checkpoint_chosen(*chosen);
   if (const auto* loaded = std::get_if<CheckpointLoaded>(&event)) on_checkpoint_loaded(*loaded);
   if (std::holds_alternative<ProtocolTick>(event)) on_tick();
+  if (std::holds_alternative<StopAfterNextStep>(event)) stop_wanted_ = true;
   while (!to_self_.empty()) {
     const ShardMail message = std::move(to_self_.front());
     to_self_.pop_front();
@@ -51,6 +52,12 @@ Step CommitProtocol::readable(uint32_t range) const {
   return std::max(version(range), copy == copies_.end() ? Step{-1} : copy->second);
 }
 
+Step CommitProtocol::fresh() const {
+  Step oldest = needed_.empty() ? -1 : readable(needed_.front());
+  for (const uint32_t range : needed_) oldest = std::min(oldest, readable(range));
+  return oldest;
+}
+
 // --- the group ------------------------------------------------------------------------------------------------------
 
 void CommitProtocol::on_plan(const GroupPlan& plan) {
@@ -66,8 +73,9 @@ void CommitProtocol::on_plan(const GroupPlan& plan) {
   reports_.clear();
   copies_.clear();
   needed_.clear();
+  led_.clear();
   to_self_.clear();
-  computing_ = false;
+  computing_ = stop_wanted_ = stopped_ = false;
   waiting_since_ = now_;
   const GroupMember* self = find_member(plan_, options_.self);
   if (self == nullptr || self->incarnation != options_.incarnation) {
@@ -83,6 +91,7 @@ void CommitProtocol::on_plan(const GroupPlan& plan) {
   for (uint32_t range = 0; range < options_.ranges.size(); ++range) {
     const TensorPlace& place = options_.ranges[range].place;
     if (!leaving && (place.stage == stage_ || place.second_use == stage_)) needed_.push_back(range);
+    if (is_primary(range)) led_.push_back(range);
   }
   phase_ = Phase::kGathering;
   report_holdings();

@@ -55,7 +55,11 @@ struct CheckpointLoaded {
   Generation generation;
   Step step = 0;
 };
-using ProtocolEvent = std::variant<ProtocolTick, NewPlan, GradientReady, CheckpointChosen, CheckpointLoaded, ShardMail>;
+// The group is to stop with a checkpoint. All must stop after the same step, so only the norm worker heeds it: it marks
+// the next record as the last one. A new plan forgets it.
+struct StopAfterNextStep {};
+using ProtocolEvent = std::variant<ProtocolTick, NewPlan, GradientReady, CheckpointChosen, CheckpointLoaded, ShardMail,
+                                   StopAfterNextStep>;
 
 // --- actions --------------------------------------------------------------------------------------------------------
 struct SendToWorker {
@@ -123,6 +127,7 @@ class CommitProtocol {
   std::vector<ProtocolAction> handle(const ProtocolEvent& event, Time now);
 
   Generation generation() const { return plan_.generation; }
+  const GroupPlan& plan() const { return plan_; }  // the newest heard, also when this worker has no place in it
   // Newest version that this worker has applied, or recovery began from.
   Step committed() const { return committed_; }
   bool training() const { return phase_ == Phase::kTraining; }
@@ -133,6 +138,10 @@ class CommitProtocol {
   Step readable(uint32_t range) const;
   // Ranges whose weights this worker computes with.
   const std::vector<uint32_t>& needed() const { return needed_; }
+  // The oldest version among them: weights of this version or later are here. -1: some are not here yet.
+  Step fresh() const;
+  // Ranges that this worker is the primary of: its part of a checkpoint.
+  const std::vector<uint32_t>& led() const { return led_; }
   // Messages of other generations or of nobody in the plan, and malformed ones.
   uint64_t dropped() const { return dropped_; }
   // The newest generation whose decision this worker has heard.
@@ -236,7 +245,7 @@ class CommitProtocol {
   int replica_ = 0, stage_ = 0;
   std::vector<RangeHolders> holders_;
   std::vector<LaneRun> runs_;  // by replica
-  std::vector<uint32_t> needed_;
+  std::vector<uint32_t> needed_, led_;
   Generation joined_;  // the one before plan_ that this worker took part in
   Generation decided_;
   bool reloaded_ = false;
@@ -252,6 +261,7 @@ class CommitProtocol {
 
   // The steps at work.
   Step started_ = 0, told_norms_ = 0;
+  bool stop_wanted_ = false, stopped_ = false;      // told so; the record of the last step is applied
   std::set<std::pair<uint32_t, uint32_t>> handed_;  // (range, use) of started_ that the training thread has given
   bool computing_ = false;
   std::map<StepRange, PieceTree> trees_;                            // as primary

@@ -2,29 +2,38 @@
 
 #include <utility>
 
-#include "ops/reduce/reduce.h"
 #include "shared/base/check.h"
 #include "worker/model/layers.h"
+#include "worker/params/gradient_sum.h"
 
 namespace strand {
 
 void LaneTree::reset() {
-  for (Subtree& subtree : subtrees_) free_.push_back(std::move(subtree.sum));
   subtrees_.clear();
-  if (open_ != nullptr) free_.push_back(std::move(open_));
   open_ = nullptr;
+}
+
+std::unique_ptr<Buffer> LaneTree::take_free() {
+  const std::lock_guard lock(pool_->mutex);
+  if (pool_->free.empty()) return nullptr;
+  auto buffer = std::move(pool_->free.back());
+  pool_->free.pop_back();
+  return buffer;
 }
 
 float* LaneTree::open_lane(const OpContext& context) {
   STRAND_CHECK(open_ == nullptr, "a lane is open");
-  if (free_.empty()) {
-    open_ = std::make_shared<Buffer>(DType::kF32, 1, elements_);
+  std::unique_ptr<Buffer> buffer = take_free();
+  if (buffer == nullptr) {
+    buffer = std::make_unique<Buffer>(DType::kF32, 1, elements_);
     ++allocated_;
   } else {
-    open_ = std::move(free_.back());
-    free_.pop_back();
-    fill_zero(context, open_->f32(), elements_);
+    fill_zero(context, buffer->f32(), elements_);
   }
+  open_ = std::shared_ptr<Buffer>(buffer.release(), [pool = pool_](Buffer* done) {
+    const std::lock_guard lock(pool->mutex);
+    pool->free.emplace_back(done);
+  });
   return open_->f32();
 }
 
@@ -43,8 +52,7 @@ void LaneTree::append(const OpContext& context, Subtree subtree) {
     Subtree& left = subtrees_[subtrees_.size() - 2];
     Subtree& right = subtrees_.back();
     if (left.level != right.level || left.index % 2 != 0) break;
-    add(context, right.sum->f32(), elements_, left.sum->f32());
-    free_.push_back(std::move(right.sum));
+    add_gradients(context, right.sum->f32(), elements_, left.sum->f32(), dtype_);
     subtrees_.pop_back();
     ++left.level;
     left.index /= 2;

@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "ops/core/context.h"
+#include "shared/job_spec/job_spec.h"
 #include "worker/model/buffer.h"
 
 namespace strand {
@@ -19,10 +21,12 @@ struct Subtree {
 };
 
 // Adds subtrees given in lane order; keeps the largest complete ones. Buffers are reused from step to step: a run of L
-// lanes that starts at a multiple of L needs log2(L) + 1 of them.
+// lanes that starts at a multiple of L needs log2(L) + 1 of them. Who keeps a subtree's sum keeps its memory: it comes
+// back, from any thread, with the last reference.
 class LaneTree {
  public:
-  explicit LaneTree(int64_t elements) : elements_(elements) {}
+  explicit LaneTree(int64_t elements, GradientDtype dtype = GradientDtype::kFp32)
+      : elements_(elements), dtype_(dtype), pool_(std::make_shared<Pool>()) {}
 
   // Forgets every sum, keeps the memory.
   void reset();
@@ -38,10 +42,17 @@ class LaneTree {
   int64_t buffers() const { return allocated_; }
 
  private:
+  struct Pool {
+    std::mutex mutex;
+    std::vector<std::unique_ptr<Buffer>> free;
+  };
+  std::unique_ptr<Buffer> take_free();
+
   int64_t elements_;
+  GradientDtype dtype_;
   int64_t allocated_ = 0;
+  std::shared_ptr<Pool> pool_;
   std::vector<Subtree> subtrees_;
-  std::vector<std::shared_ptr<Buffer>> free_;
   std::shared_ptr<Buffer> open_;
 };
 

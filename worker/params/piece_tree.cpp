@@ -25,7 +25,8 @@ bool PieceTree::add(RangeStore& store, int use, LaneSubtree subtree, BulkRef pie
   open_[{use, subtree}] = std::move(piece);
   const auto input = open_.find({0, {top_level_, 0}}), output = open_.find({1, {top_level_, 0}});
   if (input == open_.end() || (uses_ == 2 && output == open_.end())) return true;
-  sum_ = uses_ == 1 ? std::move(input->second) : store.add(range_, std::move(input->second), std::move(output->second));
+  sum_ = uses_ == 1 ? std::move(input->second)
+                    : store.add_uses(range_, std::move(input->second), std::move(output->second));
   open_.clear();
   return true;
 }

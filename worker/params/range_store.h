@@ -27,6 +27,8 @@ class RangeStore {
 
   // left + right, element by element; the left operand comes first in the lane tree.
   virtual BulkRef add(uint32_t range, BulkRef left, BulkRef right) = 0;
+  // The whole sums of both uses of a tied embedding, input + output: not an addition of the lane tree.
+  virtual BulkRef add_uses(uint32_t range, BulkRef input, BulkRef output) = 0;
   // Sums of squares of each block, in double.
   virtual std::vector<double> squares(uint32_t range, const BulkRef& sum) = 0;
   // The update of step record.step of a held range at version record.step - 1.

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "ops/reduce/reduce.h"
 #include "shared/base/check.h"
+#include "worker/params/gradient_sum.h"
 #include "worker/params/schedules.h"
 
 namespace strand {
@@ -17,8 +17,16 @@ static const float* floats(const BulkRef& bulk, int64_t elements) {
 ShardStore::ShardStore(const OpContext& context, TrainSpec train, std::vector<KeyRange> keys, ParamShard* shard)
     : context_(context), train_(std::move(train)), keys_(std::move(keys)), shard_(shard) {}
 
-// In place when nobody else needs the left operand.
 BulkRef ShardStore::add(uint32_t range, BulkRef left, BulkRef right) {
+  return add(range, std::move(left), right, train_.gradient_dtype);
+}
+
+BulkRef ShardStore::add_uses(uint32_t range, BulkRef input, BulkRef output) {
+  return add(range, std::move(input), output, GradientDtype::kFp32);
+}
+
+// In place when nobody else needs the left operand.
+BulkRef ShardStore::add(uint32_t range, BulkRef left, const BulkRef& right, GradientDtype dtype) {
   const int64_t n = keys_[range].elements;
   const float* from = floats(left, n);
   if (left.use_count() != 1 || static_cast<FloatBulk&>(*left).writable() == nullptr) {
@@ -26,7 +34,7 @@ BulkRef ShardStore::add(uint32_t range, BulkRef left, BulkRef right) {
     std::copy_n(from, n, copy->writable());
     left = std::move(copy);
   }
-  strand::add(context_, floats(right, n), n, static_cast<FloatBulk&>(*left).writable());
+  add_gradients(context_, floats(right, n), n, static_cast<FloatBulk&>(*left).writable(), dtype);
   return left;
 }
 

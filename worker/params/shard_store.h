@@ -36,10 +36,12 @@ class FloatBulk final : public RangeBulk {
 class ShardStore final : public RangeStore {
  public:
   // `keys`: where each range of the job lies in the shard's table (elements 0: not of this stage). `shard` and what the
-  // context points to outlive the store. Steps are updated at learning_rate(train, step).
+  // context points to outlive the store. Steps are updated at learning_rate(train, step), lanes are added as
+  // train.gradient_dtype says.
   ShardStore(const OpContext& context, TrainSpec train, std::vector<KeyRange> keys, ParamShard* shard);
 
   BulkRef add(uint32_t range, BulkRef left, BulkRef right) override;
+  BulkRef add_uses(uint32_t range, BulkRef input, BulkRef output) override;
   std::vector<double> squares(uint32_t range, const BulkRef& sum) override;
   void apply(uint32_t range, const BulkRef& sum, const StepRecord& record) override;
   BulkRef weights(uint32_t range) override;
@@ -49,6 +51,8 @@ class ShardStore final : public RangeStore {
   void drop(uint32_t range) override;
 
  private:
+  BulkRef add(uint32_t range, BulkRef left, const BulkRef& right, GradientDtype dtype);
+
   OpContext context_;
   TrainSpec train_;
   std::vector<KeyRange> keys_;

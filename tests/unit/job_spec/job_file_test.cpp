@@ -183,6 +183,10 @@ TEST(JobFile, ImpossibleSizesAreRefusedWithTheMend) {
       {"[train]\nsteps = [1]\n", "expected an integer, found array of integers"},
       {"[train]\nsteps = {}\n", "expected an integer, found table"},
       {"[train]\nprecision = \"fp16\"\n", "expected one of auto | fp32 | bf16, found \"fp16\""},
+      {"[train]\ngradient_dtype = \"fp16\"\n", "expected one of fp32 | bf16, found \"fp16\""},
+      {"[parallel]\nconsistency = \"asp\"\n", "expected \"bsp\" or \"ssp\", found \"asp\""},
+      {"[parallel]\nssp = 2\n", "\"bsp\" waits for every step"},
+      {"[parallel]\nssp = -1\n", "must be at least 0, found -1"},
       {"[train]\ndeterministic = 1\n", "expected true or false, found integer"},
       {"[parallel]\nreplicas = 8\n", "must be at most train.lanes: 8 replicas over 4 lanes"},
       {"[parallel]\nmin_replicas = 2\n", "is above replicas: 2 of 1"},
@@ -332,6 +336,7 @@ TrainSpec random_train(Dice& dice) {
   t.micro_batch = dice.whole(1, 512);
   t.micro_batches_per_lane = dice.whole(1, 64);
   t.precision = static_cast<Precision>(dice.whole(0, 2));
+  t.gradient_dtype = static_cast<GradientDtype>(dice.whole(0, 1));
   t.seed = static_cast<uint64_t>(dice.whole(0, INT32_MAX)) << 31;
   t.deterministic = dice.coin();
   t.learning_rate = dice.real(1e-9, 1);
