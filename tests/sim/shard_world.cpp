@@ -1,0 +1,370 @@
+#include "tests/sim/shard_world.h"
+
+#include <algorithm>
+
+namespace strand::sim {
+namespace {
+
+constexpr Duration kTick = std::chrono::milliseconds(20);
+constexpr uint64_t kCoordinator = 0;
+
+SerialJob job_of(const WorldShape& shape) {
+  SerialJob job;
+  job.lanes = shape.lanes;
+  job.reads_weights = shape.staleness == 0;
+  int64_t first = 0;
+  for (int stage = 0; stage < shape.stages; ++stage) {
+    for (int r = 0; r < shape.ranges_per_stage; ++r) {
+      const int64_t blocks = 1 + (stage + r) % 3;
+      const bool tied = shape.tied && stage == 0 && r == 0;
+      job.ranges.push_back({{first, blocks * kRangeBlockElements}, {stage, tied ? shape.stages - 1 : -1}, blocks});
+      first += blocks * kRangeBlockElements;
+    }
+  }
+  return job;
+}
+
+}  // namespace
+
+ShardWorld::ShardWorld(const WorldShape& shape, uint64_t seed)
+    : shape_(shape), random_(seed), network_(&queue_, &random_), wanted_(shape.replicas) {
+  serial_ = std::make_unique<SerialRun>(job_of(shape));
+  workers_.resize(static_cast<size_t>(shape.stages * shape.replicas + shape.spares));
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    workers_[i].id.value = i + 1;
+    start(workers_[i]);
+  }
+  replan();
+}
+
+void ShardWorld::violation(const std::string& text) {
+  violations_.push_back(concat("at ", to_seconds(queue_.now() - Time{}), " s: ", text));
+}
+
+void ShardWorld::start(Process& p) {
+  p.incarnation.value = ++incarnations_;
+  p.alive = p.known = true;
+  p.paused_until = {};
+  p.joined_before = {};
+  p.stage = -1;
+  p.store = std::make_unique<SymbolicStore>(serial_.get(), [this, id = p.id](const std::string& text) {
+    violation(concat("worker ", id.value, ": ", text));
+  });
+  ProtocolOptions options;
+  options.job.value = 1;
+  options.self = p.id;
+  options.incarnation = p.incarnation;
+  options.ranges = serial_->job().ranges;
+  options.staleness = shape_.staleness;
+  options.last_step = shape_.last_step;
+  options.resend = std::chrono::milliseconds(40);
+  options.deadline = std::chrono::seconds(1);
+  p.protocol = std::make_unique<CommitProtocol>(options, p.store.get());
+  queue_.after(kTick, [this, i = index_of(p.id), inc = p.incarnation] { tick(i, inc); });
+}
+
+// --- time and messages ----------------------------------------------------------------------------------------------
+
+void ShardWorld::tick(size_t worker, Incarnation incarnation) {
+  Process& p = workers_[worker];
+  if (!p.alive || p.incarnation != incarnation) return;
+  when_awake(worker, incarnation, ProtocolTick{});
+  const Time next = std::max(queue_.now() + kTick, p.paused_until);
+  queue_.at(next, [this, worker, incarnation] { tick(worker, incarnation); });
+}
+
+// A paused process finds what came meanwhile when it wakes up.
+void ShardWorld::when_awake(size_t worker, Incarnation incarnation, const ProtocolEvent& event) {
+  Process& p = workers_[worker];
+  if (!p.alive || p.incarnation != incarnation) return;
+  if (queue_.now() < p.paused_until) {
+    queue_.at(p.paused_until, [this, worker, incarnation, event] { when_awake(worker, incarnation, event); });
+    return;
+  }
+  happens(p, event);
+}
+
+void ShardWorld::happens(Process& p, const ProtocolEvent& event) {
+  const auto* plan = std::get_if<NewPlan>(&event);
+  if (plan != nullptr && plan->plan.generation > p.protocol->generation()) p.joined_before = p.protocol->generation();
+  if (plan != nullptr || !p.protocol->training()) had_ = had(p);
+  const auto* loaded = std::get_if<CheckpointLoaded>(&event);
+  if (loaded != nullptr && loaded->generation == p.protocol->generation()) {
+    for (const uint32_t range : p.loading.ranges) p.store->load(range, p.loading.step);
+  }
+  for (const ProtocolAction& action : p.protocol->handle(event, queue_.now())) perform(p, action);
+}
+
+void ShardWorld::deliver(size_t to, const ShardMail& mail) {
+  Process& p = workers_[to];
+  if (!p.alive) return;
+  if (shape_.plant == Plant::kNothing || shape_.plant == Plant::kNormBeforeAck) {
+    when_awake(to, p.incarnation, mail);
+    return;
+  }
+  if (queue_.now() < p.paused_until) {
+    queue_.at(p.paused_until, [this, to, mail] { deliver(to, mail); });
+    return;
+  }
+  ShardMail changed = mail;
+  if (shape_.plant == Plant::kNoFencing) changed.message.header.generation = p.protocol->generation();
+  if (shape_.plant == Plant::kClosedOnCount) close_on_count(p, mail);
+  happens(p, changed);
+}
+
+void ShardWorld::perform(Process& p, const ProtocolAction& action) {
+  if (const auto* out = std::get_if<SendToWorker>(&action)) send(p, *out);
+  if (const auto* step = std::get_if<StartStep>(&action)) compute(p, *step);
+  if (const auto* done = std::get_if<StepCommitted>(&action)) check_committed(p, done->record);
+  if (const auto* failed = std::get_if<StepFailed>(&action)) {
+    violation(concat("worker ", p.id.value, " failed step ", failed->record.step));
+  }
+  if (const auto* choose = std::get_if<ChooseCheckpoint>(&action)) {
+    const CheckpointChosen chosen{choose->generation, committed_ / 4 * 4};
+    queue_.after(random_.between(kTick / 20, kTick * 2),
+                 [this, i = index_of(p.id), inc = p.incarnation, chosen] { when_awake(i, inc, chosen); });
+  }
+  if (const auto* load = std::get_if<LoadCheckpoint>(&action)) {
+    p.loading = *load;
+    if (decisions_checked_.insert(load->generation.value).second) {  // of a group of one: never sent
+      check_decision(p, {load->step, true, {}, {}, {}});
+    }
+    const CheckpointLoaded loaded{load->generation, load->step};
+    queue_.after(random_.between(kTick / 20, kTick * 2),
+                 [this, i = index_of(p.id), inc = p.incarnation, loaded] { when_awake(i, inc, loaded); });
+  }
+  if (const auto* recovered = std::get_if<Recovered>(&action)) {
+    history_.push_back(concat(to_seconds(queue_.now() - Time{}), " s: worker ", p.id.value, " at step ",
+                              recovered->base, " in generation ", recovered->generation.value));
+    if (decisions_checked_.insert(recovered->generation.value).second) {  // of a group of one, without a reload
+      check_decision(p, {recovered->base, recovered->reloaded, {}, {}, {}});
+    }
+  }
+}
+
+void ShardWorld::send(Process& p, const SendToWorker& action) {
+  check_sent(p, action);
+  const auto* sum = std::get_if<GradientSum>(&action.message.message.body);
+  if (shape_.plant == Plant::kNormBeforeAck && sum != nullptr) {
+    ShardMail ack = action.message;
+    const Process& backup = workers_[index_of(action.to)];
+    ack.message.body = ShardAck{};
+    ack.message.header.sender = backup.id;
+    ack.message.header.incarnation = backup.incarnation;
+    ack.bulk = nullptr;
+    queue_.after(Duration(0), [this, i = index_of(p.id), inc = p.incarnation, ack] { when_awake(i, inc, ack); });
+  }
+  const size_t to = index_of(action.to);
+  network_.send(p.id.value, action.to.value, [this, to, mail = action.message] { deliver(to, mail); });
+}
+
+// The training thread: reads the weights now, has the gradients of its lanes range by range a little later.
+void ShardWorld::compute(Process& p, const StartStep& start) {
+  const GroupPlan& plan = plans_.at(start.generation.value);
+  const GroupMember& self = *find_member(plan, p.id);
+  std::vector<uint64_t> weights;
+  for (const uint32_t range : p.protocol->needed()) {
+    const Step version = p.protocol->readable(range);
+    const bool right = shape_.staleness == 0 ? version == start.step - 1
+                                             : version >= start.step - 1 - shape_.staleness && version < start.step;
+    if (!right) violation(concat("step ", start.step, " starts from version ", version, " of range ", range));
+    weights.push_back(p.store->read(range));
+  }
+  const LaneRun run = deal_lanes(plan.lanes, plan.replicas, {})[static_cast<size_t>(self.replica)];
+  const auto& ranges = serial_->job().ranges;
+  Duration wait = random_.between(std::chrono::milliseconds(1), std::chrono::milliseconds(20));
+  for (const uint32_t range : p.protocol->needed()) {
+    const bool is_first = range == 0 || ranges[range - 1].place.stage != ranges[range].place.stage;
+    for (const uint32_t use : {0u, 1u}) {
+      if ((use == 0 ? ranges[range].place.stage : ranges[range].place.second_use) != self.stage) continue;
+      GradientReady ready{start.generation, start.step, range, use, {}};
+      for (const LaneSubtree& subtree : largest_subtrees(run)) {
+        GradientReady::Piece piece{subtree, nullptr, {}};
+        piece.sum = bulk_of(serial_->subtree_gradient(start.step, subtree, range, use, weights));
+        const int64_t first = subtree.index << subtree.level, count = int64_t{1} << subtree.level;
+        for (int64_t lane = first; use == 0 && is_first && lane < first + count; ++lane) {
+          piece.numbers.push_back(serial_->numbers(start.step, lane, self.stage == 0, self.stage == shape_.stages - 1));
+        }
+        ready.pieces.push_back(std::move(piece));
+      }
+      wait += random_.between(Duration(0), std::chrono::milliseconds(2));
+      queue_.after(wait, [this, i = index_of(p.id), inc = p.incarnation, ready] { when_awake(i, inc, ready); });
+    }
+  }
+}
+
+// --- faults ---------------------------------------------------------------------------------------------------------
+
+void ShardWorld::crash(size_t worker) {
+  Process& p = workers_[worker];
+  if (!p.alive) return;
+  p.alive = false;
+  history_.push_back(concat(to_seconds(queue_.now() - Time{}), " s: worker ", p.id.value, " dies"));
+  queue_.after(random_.between(std::chrono::milliseconds(1), std::chrono::milliseconds(60)),
+               [this, worker, inc = p.incarnation] {
+                 Process& q = workers_[worker];
+                 if (q.alive || q.incarnation != inc || !q.known) return;
+                 q.known = false;
+                 replan();
+               });
+}
+
+void ShardWorld::restart(size_t worker) {
+  if (workers_[worker].alive) return;
+  start(workers_[worker]);
+  history_.push_back(concat(to_seconds(queue_.now() - Time{}), " s: worker ", worker + 1, " is back"));
+  replan_after(random_.between(std::chrono::milliseconds(1), std::chrono::milliseconds(30)));
+}
+
+void ShardWorld::pause(size_t worker, Duration how_long) {
+  Process& p = workers_[worker];
+  if (!p.alive) return;
+  p.paused_until = queue_.now() + how_long;
+  history_.push_back(
+      concat(to_seconds(queue_.now() - Time{}), " s: worker ", p.id.value, " pauses for ", to_seconds(how_long), " s"));
+  const Duration noticed = random_.between(std::chrono::milliseconds(30), std::chrono::milliseconds(120));
+  if (how_long < noticed) return;
+  queue_.after(noticed, [this, worker, inc = p.incarnation] {
+    Process& q = workers_[worker];
+    if (!q.alive || q.incarnation != inc || !q.known || queue_.now() >= q.paused_until) return;
+    q.known = false;
+    replan();
+    queue_.at(q.paused_until + std::chrono::milliseconds(10), [this, worker, inc] {
+      Process& r = workers_[worker];
+      if (!r.alive || r.incarnation != inc) return;
+      r.known = true;
+      replan_after(std::chrono::milliseconds(5));
+    });
+  });
+}
+
+void ShardWorld::want_replicas(int replicas) {
+  wanted_ = replicas;
+  replan();
+}
+
+// --- the coordinator ------------------------------------------------------------------------------------------------
+
+void ShardWorld::replan_after(Duration wait) {
+  queue_.after(wait, [this] { replan(); });
+}
+
+void ShardWorld::replan() {
+  std::vector<Process*> free;
+  for (Process& p : workers_) {
+    if (p.known) free.push_back(&p);
+  }
+  const auto stages = static_cast<size_t>(shape_.stages);
+  const size_t replicas =
+      std::min({static_cast<size_t>(wanted_), free.size() / stages, static_cast<size_t>(shape_.lanes)});
+  if (replicas == 0) return;  // waits for somebody to come back
+  GroupPlan plan;
+  plan.generation.value = ++generation_;
+  plan.replicas = static_cast<int>(replicas);
+  plan.stages = shape_.stages;
+  plan.lanes = shape_.lanes;
+  plan.backup = shape_.backup;
+  const auto place = [&](Process* p, int replica, int stage) {
+    plan.members.push_back({p->id, p->incarnation, replica, stage, "sim"});
+    p->stage = stage;
+    std::erase(free, p);
+  };
+  for (int stage = 0; stage < shape_.stages; ++stage) {  // those who know the stage keep it
+    for (int replica = 0; replica < plan.replicas; ++replica) {
+      const auto knows = std::find_if(free.begin(), free.end(), [&](Process* p) { return p->stage == stage; });
+      if (knows != free.end()) place(*knows, replica, stage);
+    }
+  }
+  for (int stage = 0; stage < shape_.stages; ++stage) {
+    for (int replica = 0; replica < plan.replicas; ++replica) {
+      const bool taken = std::any_of(plan.members.begin(), plan.members.end(),
+                                     [&](const GroupMember& m) { return m.replica == replica && m.stage == stage; });
+      if (!taken) place(free.front(), replica, stage);
+    }
+  }
+  for (Process* p : free) {
+    if (p->stage >= 0) plan.leaving.push_back({p->id, p->incarnation, 0, 0, "sim"});
+    p->stage = -1;
+  }
+  const Status status = check_plan(plan);
+  if (!status.ok()) violation(status.error().message());
+  plans_[generation_] = plan;
+  history_.push_back(concat(to_seconds(queue_.now() - Time{}), " s: generation ", generation_, " of ", replicas,
+                            " replicas, ", plan.leaving.size(), " leaving"));
+  for (const Process& p : workers_) tell_plan(index_of(p.id), p.incarnation, plan);
+}
+
+// Said again until it has been heard or a newer one exists.
+void ShardWorld::tell_plan(size_t worker, Incarnation incarnation, const GroupPlan& plan) {
+  Process& p = workers_[worker];
+  if (!p.alive || p.incarnation != incarnation || plan.generation.value != generation_) return;
+  if (p.protocol->generation() >= plan.generation) return;
+  network_.send(kCoordinator, p.id.value, [this, worker, incarnation, plan] {
+    Process& q = workers_[worker];
+    if (!q.alive || q.incarnation != incarnation) return;
+    when_awake(worker, incarnation, NewPlan{plan});
+  });
+  queue_.after(std::chrono::milliseconds(50),
+               [this, worker, incarnation, plan] { tell_plan(worker, incarnation, plan); });
+}
+
+// --- running --------------------------------------------------------------------------------------------------------
+
+bool ShardWorld::finished() const {
+  const auto plan = plans_.find(generation_);
+  for (const GroupMember& m : plan->second.members) {
+    const Process& p = workers_[static_cast<size_t>(m.worker.value - 1)];
+    if (!p.alive || p.protocol->generation().value != generation_ || !p.protocol->training()) return false;
+    if (p.protocol->committed() != shape_.last_step) return false;
+  }
+  return true;
+}
+
+void ShardWorld::run_for(Duration time) {
+  const Time end = queue_.now() + time;
+  while (violations_.empty() && queue_.now() < end && queue_.step()) {
+  }
+}
+
+void ShardWorld::run(Duration limit) {
+  const Time end = queue_.now() + limit;
+  while (violations_.empty() && !finished()) {
+    if (!(queue_.now() < end) || !queue_.step()) {
+      violation(concat("the faults are over, but the run stands at step ", committed_, " of generation ", generation_));
+      return;
+    }
+  }
+  if (violations_.empty()) check_end();
+}
+
+void ShardWorld::check_end() {
+  const auto& ranges = serial_->job().ranges;
+  const std::vector<RangeHolders> holders =
+      assign_holders(ranges, plans_.at(generation_).replicas, plans_.at(generation_).backup);
+  for (const GroupMember& m : plans_.at(generation_).members) {
+    Process& p = workers_[index_of(m.worker)];
+    for (uint32_t range = 0; range < ranges.size(); ++range) {
+      const bool holds = ranges[range].place.stage == m.stage &&
+                         (holders[range].primary == m.replica || holders[range].backup == m.replica);
+      if (!holds) continue;
+      if (p.protocol->version(range) != shape_.last_step ||
+          value_of(p.store->state(range)) != serial_->state(range, shape_.last_step)) {
+        violation(concat("worker ", p.id.value, " ends with another range ", range));
+      }
+    }
+  }
+}
+
+size_t ShardWorld::messages_of(Step step, const std::string& kind) const {
+  const auto found = sent_.find({step, kind});
+  return found == sent_.end() ? 0 : found->second.size();
+}
+
+std::string ShardWorld::history() const {
+  std::string text;
+  for (const std::string& line : history_) text += line + "\n";
+  for (const std::string& line : violations_) text += line + "\n";
+  return text;
+}
+
+}  // namespace strand::sim
