@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -58,6 +59,8 @@ class Transport {
   // Why the listener behind a connected socket does not let us in (kBadInput, with the mend); nothing as long as it has
   // not said so. Connecting goes on by itself.
   virtual std::optional<Error> refusal(SocketId) { return std::nullopt; }
+  // How often the bound sockets have turned somebody away whose key is not listed.
+  virtual uint64_t turned_away() { return 0; }
   // The next message of any socket, or nothing after `wait`.
   virtual Result<std::optional<Incoming>> receive(Duration wait) = 0;
   // From any thread: a receive that waits returns at once; if none waits, the next one does not.
@@ -66,8 +69,9 @@ class Transport {
 
 struct CurveKeys {  // Z85 text, 40 characters each; see shared/security
   std::string public_key, secret_key;
-  std::string server_public_key;             // for connecting
-  std::vector<std::string> allowed_clients;  // for binding
+  std::string server_public_key;               // for connecting, where `servers` names none
+  std::vector<std::string> allowed_clients;    // for binding
+  std::map<std::string, std::string> servers;  // for connecting: the key of "host:port" or else of "host"
 };
 // Of one frame, unless a transport is made for more.
 inline constexpr int64_t kMaxTransportFrame = int64_t{64} << 20;  // as in the codec

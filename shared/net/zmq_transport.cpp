@@ -18,6 +18,7 @@
 #include "shared/net/curve.h"
 #include "shared/net/endpoint.h"
 #include "shared/net/transport.h"
+#include "shared/net/zmq_monitor.h"
 #include "shared/net/zmq_zap.h"
 
 namespace strand {
@@ -36,7 +37,8 @@ struct Socket {
   void* handle = nullptr;
   bool bound = false;
   Endpoint endpoint;
-  std::unique_ptr<FileLock> lock;  // bound ipc: we own the path
+  std::unique_ptr<FileLock> lock;       // bound ipc: we own the path
+  std::unique_ptr<ZmqMonitor> monitor;  // connected tcp
 };
 
 void set_int(void* socket, int option, int value) {
@@ -134,6 +136,7 @@ class ZmqTransport final : public Transport {
   ~ZmqTransport() override {
     for (auto& [id, socket] : sockets_) {
       release_path(socket);
+      socket.monitor.reset();
       zmq_close(socket.handle);
     }
     while (zmq_ctx_term(context_) != 0 && zmq_errno() == EINTR) {
@@ -165,10 +168,15 @@ class ZmqTransport final : public Transport {
     set_text(socket.handle, ZMQ_ROUTING_ID, routing_id);
     Status ready = prepare_connect(&socket);
     const std::string endpoint = socket.endpoint.text();
+    if (ready.ok() && socket.endpoint.kind == Endpoint::Kind::kTcp) {
+      const std::string own_key = keys_ ? keys_->public_key : std::string();
+      socket.monitor = std::make_unique<ZmqMonitor>(context_, socket.handle, endpoint, own_key);
+    }
     if (ready.ok() && zmq_connect(socket.handle, endpoint.c_str()) != 0) {
       ready = bad_input(concat("cannot connect to ", endpoint, ": ", zmq_strerror(zmq_errno())));
     }
     if (!ready.ok()) {
+      socket.monitor.reset();
       zmq_close(socket.handle);
       return ready.error();
     }
@@ -185,9 +193,17 @@ class ZmqTransport final : public Transport {
   void close(SocketId id) override {
     Socket& socket = find(id);
     release_path(socket);
+    socket.monitor.reset();
     zmq_close(socket.handle);
     sockets_.erase(id);
   }
+
+  std::optional<Error> refusal(SocketId id) override {
+    Socket& socket = find(id);
+    return socket.monitor ? socket.monitor->refusal() : std::nullopt;
+  }
+
+  uint64_t turned_away() override { return zap_ ? zap_->turned_away() : 0; }
 
   Status send(SocketId id, const std::string& peer, std::vector<Frame> frames) override {
     Socket& socket = find(id);
@@ -265,11 +281,12 @@ class ZmqTransport final : public Transport {
     }
     if (!keys_.has_value()) {
       if (socket->endpoint.loopback) return {};
-      return bad_input(concat("refusing to listen on ", socket->endpoint.text(),
-                              " without keys, since other machines can reach it: give keys (\"strand keys new\" makes "
-                              "them), or listen on tcp://127.0.0.1:PORT"));
+      return bad_input(
+          concat("refusing to listen on ", socket->endpoint.text(),
+                 " without keys, since other machines can reach it: give --keys and --allow (\"strand keys "
+                 "new\" makes keys, docs/security.md), or listen on tcp://127.0.0.1:PORT"));
     }
-    STRAND_TRY(check_keys(false));
+    STRAND_TRY(check_own_keys());
     if (zap_ == nullptr) zap_ = std::make_unique<ZapAllowList>(context_, keys_->allowed_clients);
     set_int(socket->handle, ZMQ_CURVE_SERVER, 1);
     set_text(socket->handle, ZMQ_CURVE_SECRETKEY, keys_->secret_key);
@@ -286,22 +303,33 @@ class ZmqTransport final : public Transport {
       if (socket->endpoint.loopback) return {};
       return bad_input(
           concat("refusing to connect to ", socket->endpoint.text(),
-                 " without keys, since it is another machine: give keys (\"strand keys new\" makes them)"));
+                 " without keys, since it is another machine: give --keys and --allow (\"strand keys new\" makes "
+                 "keys, docs/security.md)"));
     }
-    STRAND_TRY(check_keys(true));
-    set_text(socket->handle, ZMQ_CURVE_SERVERKEY, keys_->server_public_key);
+    STRAND_TRY(check_own_keys());
+    STRAND_ASSIGN(const std::string server_key, server_key_of(socket->endpoint));
+    set_text(socket->handle, ZMQ_CURVE_SERVERKEY, server_key);
     set_text(socket->handle, ZMQ_CURVE_PUBLICKEY, keys_->public_key);
     set_text(socket->handle, ZMQ_CURVE_SECRETKEY, keys_->secret_key);
     return {};
   }
 
-  Status check_keys(bool connecting) const {
+  Status check_own_keys() const {
     STRAND_ASSIGN(const std::string public_key, curve_public_key(keys_->secret_key));
     if (public_key != keys_->public_key) return bad_input("the public key does not belong to the secret key");
-    if (connecting && !is_curve_key(keys_->server_public_key)) {
-      return bad_input("the server's public key is missing or not a key: expected 40 characters of Z85 text");
-    }
     return {};
+  }
+
+  Result<std::string> server_key_of(const Endpoint& endpoint) const {
+    const std::string address = endpoint.text().substr(std::strlen("tcp://"));
+    std::string key = keys_->server_public_key;
+    for (const std::string& name : {endpoint.host, address}) {  // the more exact name last
+      const auto found = keys_->servers.find(name);
+      if (found != keys_->servers.end()) key = found->second;
+    }
+    if (is_curve_key(key)) return key;
+    return bad_input(concat("no public key is known for ", endpoint.text(), ": write ", endpoint.host,
+                            " behind its key in the file of --allow (docs/security.md)"));
   }
 
   // The library leaves the socket file behind. Removed while we still hold its lock.

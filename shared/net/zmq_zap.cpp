@@ -54,6 +54,19 @@ ZapAllowList::~ZapAllowList() {
   thread_.join();
 }
 
+// Whoever is turned away tries again for ever: of one key the 1st, 2nd, 4th, 8th, ... time is logged, and of all keys
+// no more than kMostKeys are told apart.
+void ZapAllowList::log_refusal(const std::string& key) {
+  constexpr size_t kMostKeys = 1000;
+  ++turned_away_;
+  const bool many = refusals_.size() >= kMostKeys && !refusals_.contains(key);
+  const uint64_t times = ++refusals_[many ? "others" : key.empty() ? "none" : key];
+  if ((times & (times - 1)) != 0) return;
+  log_warning("client_refused", {{"public_key", key.empty() ? "none" : key},
+                                 {"times", times},
+                                 {"reason", "the key is not in the list of --allow"}});
+}
+
 void ZapAllowList::serve() {
   const int linger = 0;
   zmq_setsockopt(socket_, ZMQ_LINGER, &linger, sizeof linger);
@@ -62,7 +75,7 @@ void ZapAllowList::serve() {
     if (request.size() < 2) break;
     const std::string key = client_key(request);
     const bool known = allowed_.contains(key);
-    if (!known) log_warning("client_refused", {{"public_key", key.empty() ? "none" : key}});
+    if (!known) log_refusal(key);
     const std::string reply[] = {"1.0", request[1], known ? "200" : "400", known ? "OK" : "key not listed", key, ""};
     for (size_t i = 0; i < std::size(reply); ++i) {
       zmq_send(socket_, reply[i].data(), reply[i].size(), i + 1 < std::size(reply) ? ZMQ_SNDMORE : 0);

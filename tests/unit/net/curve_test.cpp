@@ -24,11 +24,11 @@ CurvePair pair() {
 }
 
 std::unique_ptr<Transport> server_of(const CurvePair& own, std::vector<std::string> allowed) {
-  return make_zmq_transport(CurveKeys{own.public_key, own.secret_key, "", std::move(allowed)});
+  return make_zmq_transport(CurveKeys{own.public_key, own.secret_key, "", std::move(allowed), {}});
 }
 
 std::unique_ptr<Transport> client_of(const CurvePair& own, const std::string& server_public_key) {
-  return make_zmq_transport(CurveKeys{own.public_key, own.secret_key, server_public_key, {}});
+  return make_zmq_transport(CurveKeys{own.public_key, own.secret_key, server_public_key, {}, {}});
 }
 
 // Sends one message over a new connection; whether the server receives it within `wait`.
@@ -59,6 +59,72 @@ TEST(CurveTest, ListedClientsGetInAndNobodyElse) {
   EXPECT_TRUE(server->send(*bound, "known", {Frame::from_string("answer")}).ok());
   auto answer = known->receive(seconds(5));
   EXPECT_TRUE(answer.ok() && answer->has_value());
+}
+
+// What the transport says of a connected socket within five seconds.
+std::optional<Error> refusal_of(Transport& client, Transport& server, SocketId socket) {
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_TRUE(server.receive(milliseconds(50)).ok());
+    if (auto refusal = client.refusal(socket)) return refusal;
+  }
+  return std::nullopt;
+}
+
+TEST(CurveTest, WhoIsTurnedAwayIsCountedAndLearnsWhyWhileOthersGoOn) {
+  const CurvePair server_keys = pair(), friend_keys = pair(), stranger_keys = pair();
+  auto server = server_of(server_keys, {friend_keys.public_key});
+  const std::string endpoint = server->endpoint_of(*server->bind("tcp://127.0.0.1:0"));
+  auto known = client_of(friend_keys, server_keys.public_key);
+  const SocketId good = *known->connect(endpoint, "known");
+  EXPECT_EQ(server->turned_away(), 0u);
+  auto stranger = client_of(stranger_keys, server_keys.public_key);
+  const SocketId bad = *stranger->connect(endpoint, "stranger");
+  const auto refusal = refusal_of(*stranger, *server, bad);
+  ASSERT_TRUE(refusal.has_value());
+  EXPECT_EQ(refusal->code(), ErrorCode::kBadInput);
+  EXPECT_NE(refusal->message().find(stranger_keys.public_key), std::string::npos) << refusal->message();
+  EXPECT_NE(refusal->message().find("--allow"), std::string::npos) << refusal->message();
+  EXPECT_EQ(refusal->message().find(stranger_keys.secret_key), std::string::npos);
+  EXPECT_GE(server->turned_away(), 1u);
+  ASSERT_TRUE(known->send(good, "", {Frame::from_string("still here")}).ok());
+  auto message = server->receive(seconds(5));
+  ASSERT_TRUE(message.ok() && message->has_value());
+  EXPECT_EQ((*message)->peer, "known");
+  EXPECT_FALSE(known->refusal(good).has_value());
+}
+
+TEST(CurveTest, KeysOnOneSideOnlyAreNamed) {
+  const CurvePair keys = pair();
+  auto with_keys = server_of(keys, {keys.public_key}), without = make_zmq_transport();
+  const std::string locked = with_keys->endpoint_of(*with_keys->bind("tcp://127.0.0.1:0"));
+  const std::string open = without->endpoint_of(*without->bind("tcp://127.0.0.1:0"));
+  auto plain = make_zmq_transport();
+  const auto needs = refusal_of(*plain, *with_keys, *plain->connect(locked, "plain"));
+  ASSERT_TRUE(needs.has_value());
+  EXPECT_NE(needs->message().find("--keys"), std::string::npos) << needs->message();
+  auto keyed = client_of(keys, keys.public_key);
+  const auto has_none = refusal_of(*keyed, *without, *keyed->connect(open, "keyed"));
+  ASSERT_TRUE(has_none.has_value());
+  EXPECT_NE(has_none->message().find("has no keys"), std::string::npos) << has_none->message();
+}
+
+TEST(CurveTest, TheServersKeyIsFoundByHostOrByHostAndPort) {
+  const CurvePair server_keys = pair(), own = pair(), other = pair();
+  auto server = server_of(server_keys, {own.public_key});
+  const std::string endpoint = server->endpoint_of(*server->bind("tcp://127.0.0.1:0"));
+  const std::string address = endpoint.substr(std::string("tcp://").size());
+  const auto with = [&](std::map<std::string, std::string> servers) {
+    CurveKeys keys{own.public_key, own.secret_key, "", {}, std::move(servers)};
+    return make_zmq_transport(keys);
+  };
+  auto by_host = with({{"127.0.0.1", server_keys.public_key}});
+  EXPECT_TRUE(gets_through(*by_host, *server, endpoint, "by host", seconds(5)));
+  auto by_port = with({{"127.0.0.1", other.public_key}, {address, server_keys.public_key}});
+  EXPECT_TRUE(gets_through(*by_port, *server, endpoint, "by port", seconds(5)));
+  const auto unknown = with({{"10.0.0.9", server_keys.public_key}})->connect(endpoint, "w");
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_EQ(unknown.error().code(), ErrorCode::kBadInput);
+  EXPECT_NE(unknown.error().message().find("127.0.0.1"), std::string::npos) << unknown.error().message();
 }
 
 TEST(CurveTest, AnEmptyListLetsNobodyIn) {
