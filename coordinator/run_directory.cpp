@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "shared/base/row_audit.h"
 #include "shared/base/text.h"
 #include "shared/formats/json.h"
 
@@ -203,6 +204,7 @@ std::string metrics_line(const RecordStep& record) {
   json["time"] = static_cast<double>(record.wall_nanoseconds) * 1e-9;
   json["total_tokens"] = record.totals.tokens;
   json["productive_seconds"] = record.totals.productive_seconds;
+  json["audit"] = hex64(r.audit);
   if (r.evaluated) {
     json["eval_loss"] = r.eval_loss;
     json["eval_bits_per_base"] = r.eval_bits_per_base;

@@ -22,11 +22,13 @@ struct Counters {
         rows(registry->counter("strand_data_rows_total", "Rows served")),
         cut_tokens(registry->counter("strand_data_cut_tokens_total", "Tokens beyond a row's length, dropped")),
         dropped(registry->counter("strand_data_messages_dropped_total", "Messages damaged, unknown or unanswerable")),
+        turned_away(registry->counter("strand_data_clients_refused_total", "Connections whose key is not listed")),
         serving(registry->histogram("strand_data_serve_seconds", "Time to make the rows of one request")) {}
   Counter& requests;
   Counter& rows;
   Counter& cut_tokens;
   Counter& dropped;
+  Counter& turned_away;
   Histogram& serving;
 };
 
@@ -55,11 +57,13 @@ class DataDaemon {
         if (!incoming.ok()) return incoming.error().with_context("receiving");
       }
       take_results();
+      counters_.turned_away.add(transport_->turned_away() - counters_.turned_away.value());
     }
     log_info("dataserver_ends", {{"requests", counters_.requests.value()},
                                  {"rows", counters_.rows.value()},
                                  {"cut_tokens", counters_.cut_tokens.value()},
-                                 {"dropped", counters_.dropped.value()}});
+                                 {"dropped", counters_.dropped.value()},
+                                 {"clients_refused", counters_.turned_away.value()}});
     return {};
   }
 
@@ -134,11 +138,29 @@ class DataDaemon {
 
   // On the building thread, the only one that touches home_.
   Result<std::shared_ptr<const Dataset>> build(const DatasetSpec& spec, const Progress& progress) {
-    if (!home_) {
-      STRAND_ASSIGN(DataHome home, open_data_home(fs_.get(), options_.run_directory + "/store", false));
-      home_ = std::move(home);
+    if (!home_ || home_->read_only) STRAND_TRY(open_home());
+    auto dataset = Dataset::open(*home_, spec, progress);
+    if (dataset.ok() || !home_->read_only) return dataset;
+    const ErrorCode code = dataset.error().code();
+    if (code != ErrorCode::kNotFound && code != ErrorCode::kCorrupt) return dataset;
+    return not_yet_built(dataset.error());
+  }
+
+  // Several data servers may have one store: the first to open it builds, the others read what it has built.
+  Status open_home() {
+    const std::string store = options_.run_directory + "/store";
+    auto home = open_data_home(fs_.get(), store, false);
+    if (!home.ok() && home.error().code() == ErrorCode::kConflict) {
+      home = open_data_home(fs_.get(), store, true);
+      if (!home.ok()) return not_yet_built(home.error());
     }
-    return Dataset::open(*home_, spec, progress);
+    if (!home.ok()) return home.error();
+    home_ = std::move(home).value();
+    return {};
+  }
+
+  static Error not_yet_built(const Error& error) {
+    return unavailable(concat("waiting for the data server that builds this store: ", error.message()));
   }
 
   void start_markov(const std::string& key) {
@@ -209,6 +231,7 @@ class DataDaemon {
     answer.segment = static_cast<uint32_t>(block->tokens.size() / block->lengths.size());
     answer.targets = !block->targets.empty();
     answer.labels_per_row = static_cast<uint32_t>(block->labels.size() / block->lengths.size());
+    answer.samples = block->samples;
     std::vector<Frame> bulk;
     const auto add = [&](const auto& values) {
       bulk.push_back(Frame::view_of(values.data(), values.size() * sizeof(values[0]), block));

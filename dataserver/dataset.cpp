@@ -140,6 +140,7 @@ Result<RowBlock> Dataset::rows(uint64_t seed, RowSet set, uint64_t first_row, ui
   RowBlock block;
   block.tokens.resize(rows * segment);
   block.lengths.resize(rows);
+  block.samples.resize(rows);
   if (summary_.targets) block.targets.assign(rows * segment, kNoTarget);
   block.labels.resize(size_t{rows} * summary_.labels_per_row);
   STRAND_TRY(fill(seed, set, first_row, &block));

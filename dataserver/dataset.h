@@ -76,6 +76,7 @@ struct RowBlock {
   std::vector<uint16_t> lengths;  // [rows]
   std::vector<uint16_t> targets;  // [rows, segment], kNoTarget where nothing is asked; empty without a frame of targets
   std::vector<float> labels;      // [rows, labels_per_row]; NaN where missing
+  std::vector<uint64_t> samples;  // [rows]: the dataset's own number of what each row is made from
   uint64_t cut_tokens = 0;        // beyond the row, dropped
 };
 

@@ -6,6 +6,7 @@
 #include "dataserver/corpus/alphabet.h"
 #include "dataserver/dataset_tokenizer.h"
 #include "dataserver/markov/markov.h"
+#include "dataserver/sampler/sampler.h"
 #include "shared/base/text.h"
 
 namespace strand {
@@ -175,8 +176,10 @@ Status GenomeDataset::fill(uint64_t seed, RowSet set, uint64_t first_row, RowBlo
     uint16_t* tokens = block->tokens.data() + i * segment;
     if (training) {
       STRAND_ASSIGN(block->lengths[i], training_->row(seed, row, &scratch, tokens));
+      block->samples[i] = scratch.window;
     } else {
       block->lengths[i] = held_out_->row(row, tokens);
+      block->samples[i] = held_out_row(summary_.eval_rows, row);
     }
     if (masking_) {
       mask_row(*masking_, training ? seed : kHeldOutMaskSeed, row, block->lengths[i], tokens,
@@ -197,9 +200,11 @@ Result<std::vector<double>> GenomeDataset::markov_bits() const {
   STRAND_ASSIGN(const auto training, codes_of(reader_.get(), split_.training));
   STRAND_ASSIGN(const auto held_out, codes_of(reader_.get(), split_.held_out));
   const std::string bytes = encode_bits(markov_baseline(spans_of(training), spans_of(held_out)));
-  StoreBatch batch;
-  batch.put(key, bytes);
-  STRAND_TRY(home_.store->write(batch));
+  if (!home_.read_only) {
+    StoreBatch batch;
+    batch.put(key, bytes);
+    STRAND_TRY(home_.store->write(batch));
+  }
   return decode_bits(bytes);
 }
 

@@ -168,7 +168,8 @@ Status TaskDataset::fill(uint64_t seed, RowSet set, uint64_t first_row, RowBlock
     } else if (set == RowSet::kHeldOut) {
       index = held_out_row(rows.count, index);
     }
-    STRAND_ASSIGN(const Example example, read_example(home_.store.get(), *tables_[rows.table], rows.row(index)));
+    block->samples[i] = rows.row(index);
+    STRAND_ASSIGN(const Example example, read_example(home_.store.get(), *tables_[rows.table], block->samples[i]));
     std::string sequence = example.sequence;
     if (turned) reverse_complement(&sequence);
     STRAND_ASSIGN(const size_t uncut, encoder_->encode(sequence, &ids));

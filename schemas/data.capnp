@@ -105,6 +105,9 @@ struct Rows {
   # The bulk frames' XXH3-64, xored.
   targets @4 :Bool;
   labelsPerRow @5 :UInt32;
+  samples @6 :List(UInt64);
+  # For each row the dataset's own number of the sample it is made from: the training segment, the held-out row, or the row
+  # of a task's table (docs/data_flow.md). An answer without as many samples as rows is damaged.
 }
 
 struct DataRefused {

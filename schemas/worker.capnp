@@ -107,6 +107,9 @@ struct StepReport {
   # A task: the overall metrics of its dev set. One that is not defined is NaN.
   best @11 :Common.BestEvaluation;
   # A task: as it stands after this evaluation.
+  audit @12 :UInt64;
+  # Sum modulo 2^64, over the rows of the step that were given to the embedding, of XXH3-64(row number, sample, tokens)
+  # (docs/data_flow.md). `strand data audit` computes it again from the store.
 
   struct Metric {
     name @0 :Text;

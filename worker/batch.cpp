@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "shared/base/clock.h"
+#include "shared/base/row_audit.h"
 #include "shared/job_spec/task_spec.h"
 #include "shared/wire/messages.h"
 #include "worker/trainer_impl.h"
@@ -40,6 +42,8 @@ Status PreparedBatch::fill(const Batch& batch, const TransformerConfig& config, 
   targets_.assign(tokens, kIgnoredTarget);
   lengths_.assign(static_cast<size_t>(rows), 0);
   row_numbers_.assign(static_cast<size_t>(rows), 0);
+  samples_.assign(static_cast<size_t>(rows), 0);
+  if (batch.samples != nullptr) std::copy_n(batch.samples, rows, samples_.begin());
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t length = batch.lengths[row], first = row * segment;
     if (length > segment) return internal_error(concat("batch: row of ", length, " tokens in a segment of ", segment));
@@ -102,6 +106,15 @@ HeadBatch PreparedBatch::head_view() const {
 
 int64_t PreparedBatch::real_tokens() const {
   return std::accumulate(lengths_.begin(), lengths_.end(), int64_t{0});
+}
+
+uint64_t PreparedBatch::audit() const {
+  RowAudit audit;
+  for (size_t row = 0; row < samples_.size(); ++row) {
+    audit.add(static_cast<uint64_t>(row_numbers_[row]), samples_[row],
+              ids_.data() + row * static_cast<size_t>(segment_), static_cast<size_t>(lengths_[row]));
+  }
+  return audit.sum();
 }
 
 Status Trainer::Impl::take(BatchSource& source, uint64_t first_row, int64_t rows, int64_t* waited) {

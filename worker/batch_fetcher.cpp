@@ -1,5 +1,6 @@
 #include "worker/batch_fetcher.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "shared/base/hash.h"
@@ -16,7 +17,7 @@ Status check_rows(const Rows& rows, const std::vector<Frame>& frames, const RowR
   std::vector<size_t> sizes = {2 * cells, 2 * size_t{rows.rows}};
   if (rows.targets) sizes.push_back(2 * cells);
   if (rows.labels_per_row > 0) sizes.push_back(4 * size_t{rows.rows} * rows.labels_per_row);
-  bool right = frames.size() == sizes.size() + 1;
+  bool right = frames.size() == sizes.size() + 1 && rows.samples.size() == rows.rows;
   uint64_t found = 0;
   for (size_t i = 0; right && i < sizes.size(); ++i) {
     right = frames[i + 1].size() == sizes[i];
@@ -39,7 +40,7 @@ BatchFetcher::BatchFetcher(std::unique_ptr<Transport> transport, const Clock& cl
     : transport_(std::move(transport)),
       clock_(clock),
       options_(std::move(options)),
-      stream_(options_.open, options_.seed, options_.credits) {
+      stream_(options_.open, options_.seed, options_.credits, std::max<size_t>(1, options_.endpoints.size())) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -54,15 +55,22 @@ Status BatchFetcher::interrupted() const {
   return {};
 }
 
+Status BatchFetcher::connect() {
+  if (options_.endpoints.empty()) return unavailable("no data server is named");
+  for (const std::string& endpoint : options_.endpoints) {
+    STRAND_ASSIGN(const SocketId socket, transport_->connect(endpoint, options_.routing_id));
+    sockets_.push_back(socket);
+  }
+  return {};
+}
+
 void BatchFetcher::run() {
-  auto socket = transport_->connect(options_.endpoint, options_.routing_id);
-  if (!socket.ok()) {
+  if (const Status connected = connect(); !connected.ok()) {
     std::lock_guard lock(mutex_);
-    error_ = socket.error();
+    error_ = connected.error();
     changed_.notify_all();
     return;
   }
-  socket_ = *socket;
   while (!leaving_.load()) {
     auto incoming = transport_->receive(kPoll);
     std::lock_guard lock(mutex_);
@@ -72,33 +80,60 @@ void BatchFetcher::run() {
       return;
     }
     if (*incoming) receive(std::move(**incoming));
+    watch_connections();
     DataStream::Output output;
     output.send.swap(unsent_);
     send(output);
-    send(stream_.poll(clock_.now()));
+    output = stream_.poll(clock_.now());
+    log_changes(output);
+    send(output);
+  }
+}
+
+// A server that does not let us in says so to the transport only.
+void BatchFetcher::watch_connections() {
+  for (size_t server = 0; server < sockets_.size(); ++server) {
+    if (const auto refusal = transport_->refusal(sockets_[server])) {
+      send(stream_.on_refusal(server, *refusal, clock_.now()));
+    }
+  }
+}
+
+void BatchFetcher::log_changes(const DataStream::Output& output) const {
+  for (const DataStream::Change& change : output.changes) {
+    const std::string& endpoint = options_.endpoints[change.server];
+    if (change.state == DataStream::ServerState::kReady) {
+      log_info("data_server_ready", {{"endpoint", endpoint}});
+    } else if (change.state == DataStream::ServerState::kRefused) {
+      log_warning("data_server_refused", {{"endpoint", endpoint}, {"reason", change.reason}});
+    } else {
+      const bool silent = change.state == DataStream::ServerState::kSilent;
+      log_warning("data_server_away", {{"endpoint", endpoint}, {"how", silent ? "silent" : "opening its dataset"}});
+    }
   }
 }
 
 void BatchFetcher::receive(Incoming incoming) {
-  if (incoming.frames.empty()) return;
+  const auto at = std::find(sockets_.begin(), sockets_.end(), incoming.socket);
+  if (incoming.frames.empty() || at == sockets_.end()) return;
+  const auto server = static_cast<size_t>(at - sockets_.begin());
   auto message = decode_message(incoming.frames[0].data(), incoming.frames[0].size());
   if (!message.ok()) {
     log_warning("data_message_dropped", {{"reason", message.error().message()}});
     return;
   }
   if (const auto* rows = std::get_if<Rows>(&message->body)) {
-    const auto range = stream_.accept(*message);
+    const auto range = stream_.accept(server, *message, clock_.now());
     if (!range) return;
     if (auto checked = check_rows(*rows, incoming.frames, *range); !checked.ok()) {
       // Asking again may mend a damaged answer; a server that damages every answer shows in the log and the wait.
       log_warning("data_rows_damaged", {{"reason", checked.error().message()}});
-      stream_.taken(*range);
-      send(stream_.want(*range, end_of(range->set), clock_.now()));
+      send(stream_.damaged(server, *range, clock_.now()));
       return;
     }
     arrived_[*range] = Arrived{std::move(incoming.frames), *rows, {}};
   } else {
-    send(stream_.on_message(*message, clock_.now()));
+    send(stream_.on_message(server, *message, clock_.now()));
   }
   changed_.notify_all();
 }
@@ -108,11 +143,11 @@ void BatchFetcher::send(const DataStream::Output& output) {
     error_ = output.failed;
     changed_.notify_all();
   }
-  for (const WireMessage& message : output.send) {
+  for (const DataStream::Letter& letter : output.send) {
     std::vector<Frame> frames;
-    frames.push_back(Frame::from_string(encode_message(message)));
-    // A full queue or an absent server: the tracker sends it again.
-    if (auto sent = transport_->send(socket_, "", std::move(frames)); !sent.ok()) {
+    frames.push_back(Frame::from_string(encode_message(letter.message)));
+    // A full queue or an absent server: the stream sends it again.
+    if (auto sent = transport_->send(sockets_[letter.server], "", std::move(frames)); !sent.ok()) {
       log_debug("data_request_not_sent", {{"reason", sent.error().message()}});
     }
   }
@@ -136,6 +171,11 @@ Result<DatasetStatus> BatchFetcher::wait_markov() {
     changed_.wait_for(lock, std::chrono::milliseconds(100));
   }
   return stream_.status();
+}
+
+void BatchFetcher::set_training_slice(const RowSlice& slice) {
+  std::lock_guard lock(mutex_);
+  stream_.set_slice(slice);
 }
 
 Result<Batch> BatchFetcher::training_rows(uint64_t first_row, int64_t count) {
@@ -178,6 +218,7 @@ Result<Batch> BatchFetcher::rows(const RowRange& range) {
   batch.segment = current.rows.segment;
   batch.tokens = words(current.frames[1]);
   batch.lengths = words(current.frames[2]);
+  batch.samples = current.rows.samples.data();
   if (current.rows.targets) batch.targets = words(current.frames[3]);
   batch.labels_per_row = current.rows.labels_per_row;
   if (batch.labels_per_row > 0) {

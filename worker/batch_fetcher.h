@@ -1,4 +1,5 @@
-// Batches from the data server, fetched ahead by a thread of its own: the training thread waits only when data is late.
+// Batches from the data servers, fetched ahead by a thread of its own: the training thread waits only when data is
+// late.
 #pragma once
 
 #include <atomic>
@@ -20,7 +21,7 @@
 namespace strand {
 
 struct BatchFetcherOptions {
-  std::string endpoint;
+  std::vector<std::string> endpoints;  // any of them answers any request; at least one
   std::string routing_id;
   OpenDataset open;
   uint64_t seed = 0;
@@ -40,6 +41,10 @@ class BatchFetcher final : public BatchSource {
   // Blocks until the Markov baseline has been computed.
   Result<DatasetStatus> wait_markov();
 
+  // Which training rows follow each other, so that the right ones are fetched ahead: those of a replica's lanes. All,
+  // when never called.
+  void set_training_slice(const RowSlice& slice);
+
   Result<Batch> training_rows(uint64_t first_row, int64_t rows) override;
   Result<Batch> held_out_rows(uint64_t first_row, int64_t rows) override;
   Result<Batch> test_rows(uint64_t first_row, int64_t rows) override;
@@ -51,8 +56,11 @@ class BatchFetcher final : public BatchSource {
     std::vector<float> labels;  // of the label frame, which need not be aligned
   };
   void run();
+  Status connect();
   void receive(Incoming incoming);
+  void watch_connections();
   void send(const DataStream::Output& output);
+  void log_changes(const DataStream::Output& output) const;
   Result<Batch> rows(const RowRange& range);
   uint64_t end_of(RowSet set) const;
   Status interrupted() const;
@@ -60,14 +68,14 @@ class BatchFetcher final : public BatchSource {
   std::unique_ptr<Transport> transport_;
   const Clock& clock_;
   BatchFetcherOptions options_;
-  SocketId socket_ = 0;
+  std::vector<SocketId> sockets_;  // by server
   std::mutex mutex_;
   std::condition_variable changed_;
-  DataStream stream_;                    // guarded by mutex_
-  std::map<RowRange, Arrived> arrived_;  // guarded by mutex_
-  std::vector<WireMessage> unsent_;      // guarded by mutex_: made by the training thread, sent by the fetcher's
-  Arrived current_[kRowSets];            // what the last Batch of each stream points into
-  std::optional<Error> error_;           // guarded by mutex_
+  DataStream stream_;                       // guarded by mutex_
+  std::map<RowRange, Arrived> arrived_;     // guarded by mutex_
+  std::vector<DataStream::Letter> unsent_;  // guarded by mutex_: made by the training thread, sent by the fetcher's
+  Arrived current_[kRowSets];               // what the last Batch of each stream points into
+  std::optional<Error> error_;              // guarded by mutex_
   std::atomic<bool> leaving_{false};
   std::thread thread_;
 };

@@ -64,7 +64,7 @@ Result<CheckpointEvaluation> evaluate_checkpoint(const EvaluateOptions& options)
   const SystemClock clock;
   STRAND_ASSIGN(SavedModel loaded, load_saved_model(*fs, options.run_directory, options.step));
   BatchFetcherOptions fetch;
-  fetch.endpoint = options.data_endpoint;
+  fetch.endpoints = {options.data_endpoint};
   fetch.routing_id = concat("e", getpid(), "-", clock.wall_nanoseconds());
   fetch.open = OpenDataset{loaded.manifest.job_toml, loaded.manifest.dataset};
   fetch.seed = loaded.spec.train.seed;

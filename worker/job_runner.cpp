@@ -76,7 +76,7 @@ Status JobRunner::open_job() {
   spec_ = std::move(parsed.spec);
   if (start_.assign.data_endpoints.empty()) return unavailable("the assignment names no data server");
   BatchFetcherOptions options;
-  options.endpoint = start_.assign.data_endpoints.front();
+  options.endpoints = start_.assign.data_endpoints;
   options.routing_id = concat("w", identity_.id.value, "-", identity_.incarnation.value, "-g", start_.generation.value);
   options.open.job_toml = start_.assign.job_toml;
   for (const Step step : start_.assign.checkpoints) {
@@ -192,6 +192,7 @@ Status JobRunner::step_once() {
   report.learning_rate = result.learning_rate;
   report.tokens = result.tokens;
   report.data_wait_nanoseconds = result.data_wait_nanoseconds;
+  report.audit = result.audit;
   const bool last = result.step == spec_.train.steps;
   const bool chooses = finetuning_ && finetuning_->due();
   report.step_nanoseconds = (seams_.clock->now() - begin).count();

@@ -28,6 +28,7 @@ Result<StepResult> Trainer::step(BatchSource& source) {
       if (!std::isfinite(loss.loss)) return not_finite(step, lane, micro, loss.loss);
       total.loss += loss.loss;
       total.targets += loss.targets;
+      result.audit += t.batch.audit();
       result.tokens += t.learner.head() != nullptr ? t.batch.real_tokens() : loss.targets;
       row += static_cast<uint64_t>(train.micro_batch);
     }

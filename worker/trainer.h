@@ -30,6 +30,8 @@ struct Batch {
   const uint16_t* targets = nullptr;
   const float* labels = nullptr;  // [rows, labels_per_row]: a class number, 0 or 1 each, or numbers; NaN: missing
   int64_t labels_per_row = 0;
+  // [rows]: what each row is made from, by the dataset's own number. Null: the source does not say, 0 is taken.
+  const uint64_t* samples = nullptr;
 };
 
 // Where batches come from; rows are asked for in rising order and prefetched behind the seam.
@@ -50,6 +52,7 @@ struct StepResult {
   double learning_rate = 0;
   int64_t tokens = 0;  // predicted; of a task those that were read
   int64_t data_wait_nanoseconds = 0;
+  uint64_t audit = 0;  // sum over the rows given to the embedding (shared/base/row_audit.h)
 };
 
 struct EvaluationResult {

@@ -23,6 +23,7 @@ class PreparedBatch {
   // The same rows with their labels, for the head `fill` was told of.
   HeadBatch head_view() const;
   int64_t real_tokens() const;  // without padding
+  uint64_t audit() const;       // RowAudit over these rows, from the ids that the embedding is given
   const std::vector<int32_t>& targets() const { return targets_; }
   // Of a task with classes: [rows], or targets() when tokens have them. Of others empty.
   const std::vector<int32_t>& classes() const { return classes_; }
@@ -37,6 +38,7 @@ class PreparedBatch {
   std::vector<int32_t> ids_, targets_, lengths_, classes_;
   std::vector<float> values_;
   std::vector<int64_t> row_numbers_;
+  std::vector<uint64_t> samples_;
 };
 
 struct Trainer::Impl {

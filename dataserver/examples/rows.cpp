@@ -10,6 +10,7 @@ namespace strand {
 
 Result<uint16_t> TrainingRows::row(uint64_t seed, uint64_t n, Scratch* scratch, uint16_t* tokens) const {
   const SampledRow sampled = sample_row(seed, segments(), both_strands_, n);
+  scratch->window = sampled.window;
   STRAND_TRY(reader_->read(windows_.window(sampled.window), &scratch->bases));
   if (sampled.reverse_complement) reverse_complement(&scratch->bases);
   scratch->ids.clear();

@@ -52,6 +52,7 @@ class TrainingRows {
   struct Scratch {
     std::string bases;
     std::vector<int32_t> ids;
+    uint64_t window = 0;      // that the last row was made from
     uint64_t cut_tokens = 0;  // tokens beyond the room, dropped so far
   };
   // Fills tokens[segment]; the row's length. Thread-safe with a scratch of its own. segments() >= 1.

@@ -182,6 +182,7 @@ void write(schema::StepReport::Builder to, const StepReport& from) {
     metrics[i].setValue(from.metrics[i].value);
   }
   write_best(to.initBest(), from.best, text);
+  to.setAudit(from.audit);
 }
 void read(schema::StepReport::Reader from, StepReport* to) {
   to->loss = from.getLoss();
@@ -196,6 +197,7 @@ void read(schema::StepReport::Reader from, StepReport* to) {
   to->eval_bits_per_base = from.getEvalBitsPerBase();
   for (auto metric : from.getMetrics()) to->metrics.push_back({read_text(metric.getName()), metric.getValue()});
   to->best = read_best(from.getBest());
+  to->audit = from.getAudit();
 }
 
 void write(schema::Ack::Builder, const Ack&) {}
@@ -357,6 +359,7 @@ void write(schema::Rows::Builder to, const Rows& from) {
   to.setChecksum(from.checksum);
   to.setTargets(from.targets);
   to.setLabelsPerRow(from.labels_per_row);
+  write(to.initSamples(from.samples.size()), from.samples);
 }
 void read(schema::Rows::Reader from, Rows* to) {
   to->first_row = from.getFirstRow();
@@ -365,6 +368,7 @@ void read(schema::Rows::Reader from, Rows* to) {
   to->checksum = from.getChecksum();
   to->targets = from.getTargets();
   to->labels_per_row = from.getLabelsPerRow();
+  to->samples = read<uint64_t>(from.getSamples());
 }
 
 void write(schema::DataRefused::Builder to, const DataRefused& from) {

@@ -104,6 +104,7 @@ struct StepReport {
   double eval_bits_per_base = 0;     // NaN for a masked objective and for a task
   std::vector<NamedMetric> metrics;  // a task: the overall metrics of its dev set; NaN where one is not defined
   BestEvaluation best;               // a task: as it stands after this evaluation
+  uint64_t audit = 0;                // sum over the step's rows (shared/base/row_audit.h)
   bool operator==(const StepReport&) const = default;
 };
 // coordinator -> worker: the one message with this header.request has been recorded (never sent for a Heartbeat).
@@ -209,6 +210,7 @@ struct Rows {
   uint64_t checksum = 0;  // the bulk frames' XXH3-64, xored
   bool targets = false;
   uint32_t labels_per_row = 0;
+  std::vector<uint64_t> samples;  // [rows]: what each row is made from, by the dataset's own number (docs/data_flow.md)
   bool operator==(const Rows&) const = default;
 };
 struct DataRefused {

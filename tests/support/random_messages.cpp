@@ -99,10 +99,10 @@ void fill_body(TestRandom& random, Heartbeat& m) {
   fill(random, state);
 }
 void fill_body(TestRandom& random, StepReport& m) {
-  auto& [loss, norm, rate, tokens, step, data_wait, checkpoint_wait, evaluated, eval_loss, eval_bits, metrics, best] =
-      m;
+  auto& [loss, norm, rate, tokens, step, data_wait, checkpoint_wait, evaluated, eval_loss, eval_bits, metrics, best,
+         audit] = m;
   fill(random, loss, norm, rate, tokens, step, data_wait, checkpoint_wait, evaluated, eval_loss, eval_bits, metrics,
-       best);
+       best, audit);
 }
 void fill_body(TestRandom&, Ack&) {}
 void fill_body(TestRandom& random, PartSaved& m) {
@@ -138,8 +138,8 @@ void fill_body(TestRandom& random, FetchRows& m) {
   fill(random, fingerprint, seed, set, first, rows);
 }
 void fill_body(TestRandom& random, Rows& m) {
-  auto& [first, rows, segment, checksum, targets, labels] = m;
-  fill(random, first, rows, segment, checksum, targets, labels);
+  auto& [first, rows, segment, checksum, targets, labels, samples] = m;
+  fill(random, first, rows, segment, checksum, targets, labels, samples);
 }
 void fill_body(TestRandom& random, DataRefused& m) {
   auto& [code, reason] = m;

@@ -274,5 +274,36 @@ TEST_F(DataServerTest, TwoServersOnOneEndpointOrOneStore) {
   EXPECT_EQ(taken.error().code(), ErrorCode::kConflict) << taken.error().message();
 }
 
+// The first builds the store, the second waits for it and reads: the same dataset, rows and baseline from both, also
+// when the first one goes away.
+TEST_F(DataServerTest, TwoServersShareOneStore) {
+  auto first = std::make_unique<Server>(endpoint_, directory_);
+  Server second(endpoint_ + "2", directory_);
+  Client client(endpoint_), other(endpoint_ + "2", "other");
+  const DatasetStatus one = client.open(job(file_), {}, true), two = other.open(job(file_), one.fields, true);
+  ASSERT_EQ(one.state, DatasetState::kReady) << one.reason;
+  ASSERT_EQ(two.state, DatasetState::kReady) << two.reason;
+  EXPECT_EQ(one.fingerprint, two.fingerprint);
+  EXPECT_EQ(one.markov_bits, two.markov_bits);
+  EXPECT_EQ(one.markov_bits.size(), 13u);
+  const auto rows = [&](Client& from) {
+    from.send(FetchRows{one.fingerprint, 7, RowSet::kTraining, 90, 16});
+    auto answer = from.receive();
+    EXPECT_TRUE(answer);
+    EXPECT_EQ(std::get<Rows>(answer->message.body).samples.size(), 16u);
+    return answer ? answer->bulk : std::vector<std::string>();
+  };
+  const auto before = rows(client);
+  EXPECT_EQ(rows(other), before);
+  first.reset();
+  EXPECT_EQ(rows(other), before);
+  // With the builder gone the other one builds what it is asked for.
+  const DatasetStatus shorter = other.open(job(file_, "stride = 50\n"), {});
+  EXPECT_EQ(shorter.state, DatasetState::kReady) << shorter.reason;
+  const std::string more = folder_.file("h.fa", testing::fasta({{"b", std::string(20000, 'A') + "CGT"}}, 70));
+  const DatasetStatus built = other.open(job(more), {});
+  EXPECT_EQ(built.state, DatasetState::kReady) << built.reason;
+}
+
 }  // namespace
 }  // namespace strand
