@@ -16,12 +16,14 @@ void add_common(CLI::App* command, CommandOptions* common, Chosen* chosen) {
   command->add_option("--coordinator", common->endpoint, "its endpoint; default: the one that runs in --dir");
   command->add_option("--dir", common->directory,
                       "the coordinator's directory (--dir of strand run or strand coordinator)");
+  add_key_options(command, chosen);
   add_json_flag(command, chosen);
 }
 
 void finish(CommandOptions* common, const Chosen* chosen) {
   common->json = chosen->json;
   common->stop = &stop_on_signals();
+  common->make_transport = [chosen] { return chosen->make_transport(); };
 }
 
 void add_submit(CLI::App& app, Chosen* chosen) {

@@ -41,11 +41,12 @@ void add_worker(CLI::App& app, Chosen* chosen) {
   command->add_option("--threads", options->worker.threads,
                       "compute threads; default: as the job says, else all cores");
   command->add_option("--dir", options->directory, "where logs/worker.log goes; default: stderr");
+  add_key_options(command, chosen);
   command->callback([options, chosen] {
-    chosen->run = [options]() -> Result<int> {
+    chosen->run = [options, chosen]() -> Result<int> {
       STRAND_TRY(start_log("worker", options->directory));
       options->worker.stop = &stop_on_signals();
-      options->worker.make_transport = [] { return make_zmq_transport(); };
+      options->worker.make_transport = chosen->make_transport;
       return as_exit_code(run_worker(options->worker));
     };
   });
@@ -61,10 +62,12 @@ void add_coordinator(CLI::App& app, Chosen* chosen) {
       ->required();
   command->add_option("--data", options->data_endpoints, "endpoints of data servers, handed to workers");
   command->add_option("--http", options->http, "serve /metrics, /jobs and /healthz there, e.g. 127.0.0.1:9100");
+  add_key_options(command, chosen);
   command->callback([options, chosen] {
-    chosen->run = [options]() -> Result<int> {
+    chosen->run = [options, chosen]() -> Result<int> {
       STRAND_TRY(start_log("coordinator", options->directory));
       options->stop = &stop_on_signals();
+      options->make_transport = chosen->make_transport;
       return as_exit_code(run_coordinator(*options));
     };
   });
@@ -76,10 +79,14 @@ void add_dataserver(CLI::App& app, Chosen* chosen) {
                                   "strand dataserver --bind tcp://127.0.0.1:7001 --dir cluster");
   command->add_option("--bind", options->endpoint, "where it listens: ipc:///path or tcp://host:port")->required();
   command->add_option("--dir", options->run_directory, "where the store is")->required();
-  command->callback([options, chosen] {
-    chosen->run = [options]() -> Result<int> {
-      STRAND_TRY(start_log("dataserver", options->run_directory));
+  auto name = std::make_shared<std::string>("dataserver");
+  command->add_option("--name", *name, "of its log, where several servers have one --dir; default: dataserver");
+  add_key_options(command, chosen);
+  command->callback([options, name, chosen] {
+    chosen->run = [options, name, chosen]() -> Result<int> {
+      STRAND_TRY(start_log(*name, options->run_directory));
       options->stop = &stop_on_signals();
+      options->make_transport = chosen->make_transport;
       return as_exit_code(run_dataserver(*options));
     };
   });

@@ -62,6 +62,7 @@ void add_data(CLI::App& app, Chosen* chosen) {
         command->add_option("store", options->store, "the store's folder")->required();
       },
       [](const DataVerifyOptions& options, bool) { return data_verify(options); });
+  add_audit_command(*group, chosen);
 }
 
 void add_tokenizer(CLI::App& app, Chosen* chosen) {

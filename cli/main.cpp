@@ -48,6 +48,11 @@ const std::atomic<bool>& stop_on_signals() {
   return stop_requested;
 }
 
+static Result<int> run_chosen(Chosen* chosen) {
+  STRAND_ASSIGN(chosen->make_transport, transport_maker(chosen->keys));
+  return chosen->run();
+}
+
 static int run_main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   CLI::App app("Strand trains genome language models: on this machine or many, with the same job file.");
@@ -66,12 +71,13 @@ static int run_main(int argc, char** argv) {
   add_predict_command(app, &chosen);
   add_inspect_commands(app, &chosen);
   add_daemon_commands(app, &chosen);
+  add_keys_commands(app, &chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;  // --help and --version are fine; a wrong command line is bad input
   }
-  Result<int> result = chosen.run();
+  Result<int> result = run_chosen(&chosen);
   flush_log();
   if (result.ok()) return *result;
   print_error(result.error(), chosen.json);

@@ -111,14 +111,23 @@ class Run {
       arguments.insert(arguments.begin(), role);
       return supervisor_.start({role, std::move(arguments), dir + "/logs/" + role + ".stderr"});
     };
-    std::vector<std::string> coordinator = {"--bind", sockets_->endpoint("c"), "--dir", dir,
-                                            "--data", sockets_->endpoint("d")};
+    std::vector<std::string> coordinator = {"--bind", sockets_->endpoint("c"), "--dir", dir};
+    for (int i = 1; i <= options_.data_servers; ++i) {
+      coordinator.insert(coordinator.end(), {"--data", data_endpoint(i)});
+    }
     if (!options_.http.empty()) coordinator.insert(coordinator.end(), {"--http", options_.http});
     STRAND_TRY(child("coordinator", coordinator));
-    STRAND_TRY(child("dataserver", {"--bind", sockets_->endpoint("d"), "--dir", dir}));
+    for (int i = 1; i <= options_.data_servers; ++i) {
+      const std::string name = i == 1 ? "dataserver" : concat("dataserver-", i);
+      STRAND_TRY(supervisor_.start({name,
+                                    {"dataserver", "--bind", data_endpoint(i), "--dir", dir, "--name", name},
+                                    dir + "/logs/" + name + ".stderr"}));
+    }
     return child("worker", {"--coordinator", sockets_->endpoint("c"), "--dir", dir, "--id", "1", "--threads",
                             std::to_string(options_.threads)});
   }
+
+  std::string data_endpoint(int number) const { return sockets_->endpoint(concat("d", number)); }
 
   // A request that outlives restarts of the coordinator: children are looked after while it waits.
   Result<Json> ask(const std::string& command, const Json& arguments) {
@@ -152,7 +161,6 @@ class Run {
     const Json result = run_result(show);
     const std::string document = result.dump(-1, ' ', false, Json::error_handler_t::replace);
     if (options_.json) std::printf("%s\n", document.c_str());
-    std::fprintf(stderr, "%s", run_report(result, show, directory_.path).c_str());
     const std::string state = text(show, "state");
     if (state == "done") {
       const auto fs = make_posix_file_system();
@@ -212,6 +220,9 @@ void add_run_command(CLI::App& app, Chosen* chosen) {
   command->add_option("--dir", options->directory, "the run directory; default runs/<job name>");
   command->add_flag("--resume", options->resume, "continue the run in that directory");
   command->add_option("--threads", options->threads, "compute threads; default: as the job says, else all cores");
+  command
+      ->add_option("--data-servers", options->data_servers, "how many data servers; the run outlives the loss of one")
+      ->check(CLI::Range(1, 16));
   command->add_option("--http", options->http, "serve metrics and job pages there, e.g. 127.0.0.1:9100");
   add_json_flag(command, chosen);
   command->callback([options, chosen] {

@@ -16,6 +16,7 @@ struct RunOptions {
   bool resume = false;
   bool json = false;
   int threads = 0;
+  int data_servers = 1;
   std::string http;  // empty: none
 };
 

@@ -42,6 +42,7 @@ struct CoordinatorCounters {
   uint64_t unexpected = 0;  // a kind of message nobody sends to a coordinator
   uint64_t duplicate_steps = 0, duplicate_parts = 0, contradicting_parts = 0;
   uint64_t refused_workers = 0;
+  uint64_t refused_keys = 0;  // connections turned away for their key
   uint64_t leases_expired = 0, generations = 0, restarts = 0, given_up = 0;
   uint64_t steps = 0, tokens = 0;
   uint64_t digest_mismatches = 0;  // a replayed step that did not give the same bits
@@ -71,6 +72,8 @@ class Coordinator {
   Time next_event(Time now) const;
 
   const CoordinatorCounters& counters() const { return counters_; }
+  // The transport counts these.
+  void set_refused_keys(uint64_t total) { counters_.refused_keys = total; }
   // What clients are shown; schemas/README.md lists the keys.
   Json jobs_json(Time now) const;
   Json workers_json() const;

@@ -88,6 +88,7 @@ class Daemon {
     const Duration wait = std::min(kLongestWait, std::max(Duration::zero(), core_.next_event(before) - before));
     auto incoming = transport_->receive(wait);
     if (!incoming.ok()) return incoming.error().with_context("receiving");
+    core_.set_refused_keys(transport_->turned_away());
     // Time first: a lease that ran out while we slept must not hide behind a busy queue, nor the other way round; the
     // failure detector forgives our own sleep.
     STRAND_TRY(step(TimePassed{}));

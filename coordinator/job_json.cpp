@@ -209,6 +209,7 @@ Json Coordinator::counters_json() const {
           {"duplicate_parts", c.duplicate_parts},
           {"contradicting_parts", c.contradicting_parts},
           {"refused_workers", c.refused_workers},
+          {"refused_keys", c.refused_keys},
           {"leases_expired", c.leases_expired},
           {"generations", c.generations},
           {"restarts", c.restarts},

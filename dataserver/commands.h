@@ -42,6 +42,22 @@ struct DataVerifyOptions {
 };
 Result<CommandReport> data_verify(const DataVerifyOptions& options);
 
+// strand data audit: whether a run took every row once: the sums that its workers recorded, step by step, against those
+// of the store. Every line of metrics.jsonl that has a sum is compared, also those of steps that were replayed.
+struct DataAuditOptions {
+  std::string run_directory;  // holds job.toml and metrics.jsonl
+  std::string store;          // empty: the store in the run directory, or the one beside it (strand dataserver)
+  int threads = 0;            // 0: all cores
+  std::function<void(uint64_t done, uint64_t total)> progress;  // in steps
+  const std::atomic<bool>* stop = nullptr;                      // set by a signal: kStopped
+};
+struct DataAuditReport {
+  CommandReport report;
+  bool agrees = false;  // every recorded step
+};
+// kNotFound without a record, a dataset or a store; kBadInput for a record without sums.
+Result<DataAuditReport> data_audit(const DataAuditOptions& options);
+
 // strand tokenizer train: a BPE vocabulary from FASTA files, without the held-out part when one is named.
 struct TokenizerTrainOptions {
   std::vector<std::string> files;

@@ -76,6 +76,7 @@ class WorkerProcess {
           log_warning("message_dropped", {{"reason", message.error().message()}});
         }
       }
+      STRAND_TRY(check_let_in());
       for (TrainingReport& report : reports_.take()) STRAND_TRY(act(lifecycle_.handle(report, clock_.now())));
       STRAND_TRY(act(lifecycle_.handle(Tick{}, clock_.now())));
     }
@@ -83,6 +84,12 @@ class WorkerProcess {
   }
 
  private:
+  // A coordinator that does not let us in says so to the transport only. Training goes on without it.
+  Status check_let_in() const {
+    const auto refusal = transport_->refusal(socket_);
+    return refusal && lifecycle_.state() == WorkerState::kIdle ? Status(*refusal) : Status();
+  }
+
   Status act(const std::vector<WorkerAction>& actions) {
     for (const WorkerAction& action : actions) {
       if (const auto* send = std::get_if<SendToCoordinator>(&action)) {

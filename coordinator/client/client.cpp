@@ -69,6 +69,7 @@ Result<Json> CoordinatorClient::request(const std::string& command, const Json& 
       }
       if (!message.ok() && message.error().code() == ErrorCode::kBadInput) return message.error();  // another version
     }
+    if (const auto refusal = transport_->refusal(socket_)) return *refusal;
     const RequestTracker::Due due = tracker_.poll(clock_.now());
     if (!due.expired.empty()) return nobody_answers(options_);
     if (!due.resend.empty()) (void)send(number, command, text);
