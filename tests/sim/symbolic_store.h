@@ -51,7 +51,12 @@ class SymbolicStore final : public RangeStore {
     hold(range, version, value_of(state));
   }
   void take_weights(uint32_t range, Step, const BulkRef& weights) override { copies_[range] = value_of(weights); }
-  void drop(uint32_t range) override { held_.erase(range); }
+  void drop(uint32_t range) override {
+    const auto held = held_.find(range);
+    if (held == held_.end()) return;
+    copies_[range] = SerialRun::weights(held->second.state);
+    held_.erase(held);
+  }
 
   // Of a checkpoint.
   void load(uint32_t range, Step version) { held_[range] = {version, serial_->state(range, version)}; }

@@ -190,6 +190,9 @@ void CommitProtocol::apply(const StepRecord& record) {
   for (auto held = holdings_.begin(); held != holdings_.end();) {
     if (!held->second.planned) {
       store_->drop(held->first);
+      // A step under ssp may have begun on its weights.
+      const bool read = std::find(needed_.begin(), needed_.end(), held->first) != needed_.end();
+      if (read) copies_[held->first] = held->second.version;
       held = holdings_.erase(held);
       continue;
     }

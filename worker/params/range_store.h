@@ -40,7 +40,7 @@ class RangeStore {
   // From another worker: the range is held from now on; or is not held, but its weights are read here.
   virtual void take_state(uint32_t range, Step version, const BulkRef& state) = 0;
   virtual void take_weights(uint32_t range, Step version, const BulkRef& weights) = 0;
-  // The range is not held any more.
+  // The range is not held any more; its weights can still be read as they are.
   virtual void drop(uint32_t range) = 0;
 };
 
