@@ -1,5 +1,5 @@
 // The disk side of the coordinator: what a run directory holds and what is written there.
-//   token  job.toml  metrics.jsonl  tensorboard/  logs/  checkpoints/step-S/{manifest, gG-RANGE...}
+//   token  job.toml  metrics.jsonl  tensorboard/  logs/  checkpoints/step-S/{manifest, gG-rR-sS...}
 #pragma once
 
 #include <string>

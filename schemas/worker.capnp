@@ -142,6 +142,18 @@ struct PartSaved {
   # What the job trains on; goes into the manifest.
   best @7 :Common.BestEvaluation;
   # A task with a dev set: as of that step; goes into the manifest, and keeps the checkpoint it names.
+  ranges @8 :List(Range);
+  # What the part holds, in order: whole blocks of the job's parameter table. The parts of a checkpoint cover the table
+  # exactly once, else there is no manifest.
+  blockDigests @9 :List(Common.Digest);
+  # Of each block of these ranges, in order: XXH3-128 of its weights, first moments and second moments. Empty where digest
+  # and stateDigest are said.
+
+  struct Range {
+    firstElement @0 :Int64;
+    # In the flat order of the job's parameter table.
+    elements @1 :Int64;
+  }
 }
 
 struct JobFinished {

@@ -3,6 +3,7 @@
 #include <capnp/message.h>
 
 #include <algorithm>
+#include <cstring>
 #include <string_view>
 
 #include "schemas/checkpoint.capnp.h"
@@ -103,6 +104,14 @@ std::string encode_part_header(const PartHeader& header) {
   std::string frame = seal_frame(FrameKind::kPartHeader, kManifestVersion, builder);
   frame.resize((frame.size() + kPartAlignment - 1) / kPartAlignment * kPartAlignment, '\0');
   return frame;
+}
+
+size_t part_header_bytes(std::string_view beginning) {
+  if (beginning.size() < kFrameHeaderBytes) return 0;
+  uint64_t payload = 0;
+  std::memcpy(&payload, beginning.data() + 8, sizeof(payload));  // frame.h
+  const size_t frame = kFrameHeaderBytes + static_cast<size_t>(std::min<uint64_t>(payload, kMaxFrameBytes));
+  return (std::min(frame, kMaxFrameBytes) + kPartAlignment - 1) / kPartAlignment * kPartAlignment;
 }
 
 Result<PartHeader> decode_part_header(std::string_view bytes, size_t* bytes_used) {

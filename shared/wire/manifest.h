@@ -57,6 +57,9 @@ struct PartHeader {
   bool operator==(const PartHeader&) const = default;
 };
 std::string encode_part_header(const PartHeader& header);  // framed, checksummed, padded to 64 bytes
+// How many bytes of a part decode_part_header needs, as the file's first kFrameHeaderBytes say, which nothing has
+// verified yet; at most kMaxFrameBytes with padding. 0: too few bytes to say.
+size_t part_header_bytes(std::string_view beginning);
 // bytes_used: where the data begins.
 Result<PartHeader> decode_part_header(std::string_view bytes, size_t* bytes_used);
 

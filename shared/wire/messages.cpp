@@ -212,6 +212,13 @@ void write(schema::PartSaved::Builder to, const PartSaved& from) {
   to.setNextRow(from.next_row);
   write(to.initDataset(from.dataset.size()), from.dataset);
   write_best(to.initBest(), from.best, text);
+  auto ranges = to.initRanges(from.ranges.size());
+  for (uint32_t i = 0; i < from.ranges.size(); ++i) {
+    ranges[i].setFirstElement(from.ranges[i].first_element);
+    ranges[i].setElements(from.ranges[i].elements);
+  }
+  auto digests = to.initBlockDigests(from.block_digests.size());
+  for (uint32_t i = 0; i < from.block_digests.size(); ++i) write_digest(digests[i], from.block_digests[i]);
 }
 void read(schema::PartSaved::Reader from, PartSaved* to) {
   to->file = read_text(from.getFile());
@@ -222,6 +229,8 @@ void read(schema::PartSaved::Reader from, PartSaved* to) {
   to->next_row = from.getNextRow();
   to->dataset = read(from.getDataset());
   to->best = read_best(from.getBest());
+  for (auto range : from.getRanges()) to->ranges.push_back({range.getFirstElement(), range.getElements()});
+  for (auto digest : from.getBlockDigests()) to->block_digests.push_back(read_digest(digest));
 }
 
 void write(schema::JobFinished::Builder to, const JobFinished& from) {

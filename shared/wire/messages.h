@@ -10,6 +10,7 @@
 #include "shared/base/hash.h"
 #include "shared/base/ids.h"
 #include "shared/base/result.h"
+#include "shared/plan/key_range.h"
 
 namespace strand {
 
@@ -121,6 +122,8 @@ struct PartSaved {
   uint64_t next_row = 0;
   std::vector<FingerprintField> dataset;  // what this job trains on; goes into the manifest
   BestEvaluation best;                    // a task with a dev set: as of that step; goes into the manifest
+  std::vector<KeyRange> ranges;           // what the part holds, in order: whole blocks of the job's parameter table
+  std::vector<Digest128> block_digests;   // of each of their blocks: weights, first, second moment; or digest is set
   bool operator==(const PartSaved&) const = default;
 };
 // worker -> coordinator, resent until Ack.

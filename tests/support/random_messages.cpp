@@ -58,6 +58,9 @@ void fill_one(TestRandom& random, BestEvaluation* value) {
   auto& [metric, step, best, since, last] = *value;
   fill(random, metric, step, best, since, last);
 }
+void fill_one(TestRandom& random, KeyRange* value) {
+  fill(random, value->first_element, value->elements);
+}
 void fill_one(TestRandom& random, NamedMetric* value) {
   fill(random, value->name, value->value);
 }
@@ -106,8 +109,8 @@ void fill_body(TestRandom& random, StepReport& m) {
 }
 void fill_body(TestRandom&, Ack&) {}
 void fill_body(TestRandom& random, PartSaved& m) {
-  auto& [file, bytes, checksum, digest, state_digest, next_row, dataset, best] = m;
-  fill(random, file, bytes, checksum, digest, state_digest, next_row, dataset, best);
+  auto& [file, bytes, checksum, digest, state_digest, next_row, dataset, best, ranges, block_digests] = m;
+  fill(random, file, bytes, checksum, digest, state_digest, next_row, dataset, best, ranges, block_digests);
 }
 void fill_body(TestRandom& random, JobFinished& m) {
   auto& [train, eval, bits, markov, order, bases, tokens, rate, utilization, digest, state_digest, best, dev, test] = m;

@@ -2,27 +2,31 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 
-#include "ops/reduce/reduce.h"
+#include "shared/base/check.h"
 #include "shared/base/hash.h"
 #include "shared/base/text.h"
-#include "worker/params/digest.h"
+#include "shared/plan/model_digest.h"
 
 namespace strand {
 
-std::string part_file_name(Step step, Generation generation, int64_t first_element, int64_t elements) {
-  return concat("step-", step, "/g", generation.value, "-", first_element, "-", elements);
+std::string part_file_name(Generation generation, int replica, int stage) {
+  return concat("g", generation.value, "-r", replica, "-s", stage);
 }
 
 CheckpointWriter::CheckpointWriter(FileSystem& fs, std::string checkpoint_directory, const ParamShard& shard,
-                                   PartDone done)
+                                   PartWritten done)
+    : CheckpointWriter(fs, std::move(checkpoint_directory), shard.table(), shard.elements(), std::move(done)) {}
+
+CheckpointWriter::CheckpointWriter(FileSystem& fs, std::string checkpoint_directory,
+                                   std::vector<ParameterInfo> job_table, int64_t capacity, PartWritten done)
     : fs_(fs),
       directory_(std::move(checkpoint_directory)),
-      table_(shard.table()),
+      table_(std::move(job_table)),
+      blocks_(table_),
       done_(std::move(done)),
-      elements_(shard.elements()),
-      buffer_(std::make_unique<float[]>(static_cast<size_t>(3 * elements_))) {
+      capacity_(capacity),
+      buffer_(std::make_unique<float[]>(static_cast<size_t>(3 * capacity))) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -40,25 +44,56 @@ void CheckpointWriter::drain() {
   changed_.wait(lock, [&] { return !job_; });
 }
 
-int64_t CheckpointWriter::save(const OpContext& context, ParamShard& shard, Generation generation, uint64_t next_row,
-                               const BestEvaluation& best) {
+CheckpointWriter::Job CheckpointWriter::job_of(std::vector<PartSource> parts, const PartRequest& request) const {
+  Job job;
+  job.request = request;
+  std::erase_if(parts, [](const PartSource& part) { return part.job.elements == 0; });
+  std::ranges::sort(parts, {}, [](const PartSource& part) { return part.job.first_element; });
+  for (const PartSource& part : parts) {
+    const auto run = blocks_.blocks_of(part.job);
+    STRAND_CHECK(run.ok() && part.job.elements == part.local.elements, part.job.first_element, " + ",
+                 part.job.elements);
+    for (size_t b = run->first; b < run->end; ++b) {
+      const int64_t local = part.local.first_element + blocks_[b].first_element - part.job.first_element;
+      job.blocks.push_back({b, local, job.elements});
+      job.elements += blocks_[b].elements;
+    }
+    KeyRange* last = job.ranges.empty() ? nullptr : &job.ranges.back();
+    if (last && last->first_element + last->elements == part.job.first_element) {
+      last->elements += part.job.elements;
+    } else {
+      job.ranges.push_back(part.job);
+    }
+  }
+  return job;
+}
+
+int64_t CheckpointWriter::save(const OpContext& context, const ParamShard& shard, const std::vector<PartSource>& parts,
+                               const PartRequest& request) {
   const auto begin = std::chrono::steady_clock::now();
+  Job job = job_of(parts, request);
   drain();
-  const std::span<float> arrays[3] = {shard.weights(), shard.first_moment(), shard.second_moment()};
-  constexpr int64_t kChunk = int64_t{1} << 18;
-  const int64_t chunks = (elements_ + kChunk - 1) / kChunk;
-  context.pool->run(3 * chunks, [&](int64_t task, int) {
-    const int64_t first = task % chunks * kChunk;
-    const int64_t count = std::min(kChunk, elements_ - first);
-    const float* from = arrays[task / chunks].data() + first;
-    std::memcpy(buffer_.get() + task / chunks * elements_ + first, from, static_cast<size_t>(count) * sizeof(float));
+  if (job.elements > capacity_) {
+    buffer_ = std::make_unique<float[]>(static_cast<size_t>(3 * job.elements));
+    capacity_ = job.elements;
+  }
+  context.pool->run(static_cast<int64_t>(job.blocks.size()), [&](int64_t task, int) {
+    const CopiedBlock& block = job.blocks[static_cast<size_t>(task)];
+    shard.copy_state({block.local, blocks_[block.number].elements}, buffer_.get() + 3 * block.offset);
   });
   {
     std::lock_guard lock(mutex_);
-    job_ = Job{shard.version(), generation, next_row, best};
+    job_ = std::move(job);
   }
   changed_.notify_all();
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - begin).count();
+}
+
+int64_t CheckpointWriter::save(const OpContext& context, ParamShard& shard, Generation generation, uint64_t next_row,
+                               const BestEvaluation& best) {
+  const KeyRange all{0, shard.elements()};
+  return save(context, shard, {{all, all}},
+              {shard.version(), generation, next_row, part_file_name(generation, 0, 0), best});
 }
 
 void CheckpointWriter::run() {
@@ -68,43 +103,56 @@ void CheckpointWriter::run() {
     if (!job_) return;
     const Job job = *job_;
     lock.unlock();
-    done_(job.step, write(job));
+    done_(job.request.step, write(job));
     lock.lock();
     job_.reset();
     changed_.notify_all();
   }
 }
 
-Result<PartSaved> CheckpointWriter::write(const Job& job) {
-  PartHeader header;
-  header.step = job.step;
-  header.next_row = job.next_row;
-  for (size_t t = 0; t < table_.size(); ++t) {
-    const ParameterInfo& tensor = table_[t];
-    header.tensor_names.push_back(tensor.name);
-    for (int64_t first = 0; first < tensor.elements; first += kBlockElements) {
-      PartBlock block;
-      block.tensor = static_cast<uint32_t>(t);
-      block.block = static_cast<uint32_t>(first / kBlockElements);
-      block.elements = static_cast<uint32_t>(std::min(kBlockElements, tensor.elements - first));
-      for (int a = 0; a < 3; ++a) {
-        const float* data = buffer_.get() + a * elements_ + tensor.first_element + first;
-        block.checksum[a] = hash64(data, block.elements * sizeof(float));
-      }
-      header.blocks.push_back(block);
+// Fills the header's blocks with the checksums of what the buffer holds; returns the digests of the same arrays.
+std::vector<Digest128> CheckpointWriter::digest_blocks(const Job& job, PartHeader* header) const {
+  std::vector<Digest128> digests;
+  const float* data = buffer_.get();
+  for (const CopiedBlock& copied : job.blocks) {
+    const TensorBlock& from = blocks_[copied.number];
+    PartBlock block;
+    block.tensor = static_cast<uint32_t>(from.tensor);
+    block.block = static_cast<uint32_t>(from.block);
+    block.elements = static_cast<uint32_t>(from.elements);
+    for (uint64_t& checksum : block.checksum) {
+      checksum = hash64(data, block.elements * sizeof(float));
+      digests.push_back(hash128(data, block.elements * sizeof(float)));
+      data += block.elements;
     }
+    header->blocks.push_back(block);
   }
-  const StateView view{std::span<const float>(buffer_.get(), static_cast<size_t>(elements_)),
-                       std::span<const float>(buffer_.get() + elements_, static_cast<size_t>(elements_)),
-                       std::span<const float>(buffer_.get() + 2 * elements_, static_cast<size_t>(elements_)), job.step};
-  PartSaved part;
-  part.file = part_file_name(job.step, job.generation, 0, elements_);
-  part.digest = model_digest(table_, view.weights);
-  part.state_digest = state_digest(table_, view, job.next_row);
-  part.next_row = job.next_row;
-  part.best = job.best;
+  return digests;
+}
 
-  STRAND_TRY(fs_.make_directories(concat(directory_, "/step-", job.step)));
+Result<PartSaved> CheckpointWriter::write(const Job& job) {
+  const PartRequest& request = job.request;
+  PartHeader header;
+  header.step = request.step;
+  header.next_row = request.next_row;
+  for (const ParameterInfo& tensor : table_) header.tensor_names.push_back(tensor.name);
+  std::vector<Digest128> digests = digest_blocks(job, &header);
+
+  const std::string folder = concat("step-", request.step);
+  PartSaved part;
+  part.file = folder + "/" + request.name;
+  part.next_row = request.next_row;
+  part.best = request.best;
+  part.ranges = job.ranges;
+  if (job.blocks.size() == blocks_.size()) {
+    const ModelDigests whole = digests_of_state(table_, digests, request.step, request.next_row);
+    part.digest = whole.digest;
+    part.state_digest = whole.state_digest;
+  } else {
+    part.block_digests = std::move(digests);
+  }
+
+  STRAND_TRY(fs_.make_directories(directory_ + "/" + folder));
   STRAND_ASSIGN(auto file, fs_.create_exclusive(directory_ + "/" + part.file));
   Hasher128 hasher;
   const auto append = [&](const void* data, size_t bytes) {
@@ -114,15 +162,14 @@ Result<PartSaved> CheckpointWriter::write(const Job& job) {
   };
   const std::string encoded = encode_part_header(header);
   STRAND_TRY(append(encoded.data(), encoded.size()));
+  const float* data = buffer_.get();
   for (const PartBlock& block : header.blocks) {
-    const int64_t first = table_[block.tensor].first_element + static_cast<int64_t>(block.block) * kBlockElements;
-    for (int a = 0; a < 3; ++a) {
-      STRAND_TRY(append(buffer_.get() + a * elements_ + first, block.elements * sizeof(float)));
-    }
+    STRAND_TRY(append(data, 3 * block.elements * sizeof(float)));
+    data += 3 * block.elements;
   }
   STRAND_TRY(file->sync());
   STRAND_TRY(file->close());
-  STRAND_TRY(fs_.sync_directory(concat(directory_, "/step-", job.step)));
+  STRAND_TRY(fs_.sync_directory(directory_ + "/" + folder));
   STRAND_TRY(fs_.sync_directory(directory_));
   part.checksum = hasher.digest();
   return part;

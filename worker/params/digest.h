@@ -8,7 +8,8 @@
 #include "shared/base/hash.h"
 #include "shared/base/ids.h"
 #include "shared/job_spec/parameter_table.h"
-#include "shared/plan/group_plan.h"
+#include "shared/plan/key_range.h"
+#include "shared/plan/model_digest.h"
 
 namespace strand {
 
@@ -20,13 +21,10 @@ struct StateView {
 
 // XXH3-128 over (name, shape, XXH3-128 of each block of 65,536 elements) in table order, of the fp32 weights.
 Digest128 model_digest(const std::vector<ParameterInfo>& table, std::span<const float> weights);
-// In two parts, so that workers who hold ranges can make one together: XXH3-128 of each block of `range`, whose values
-// begin at `values`; then the digest over the blocks of the whole table, in order.
+// XXH3-128 of each block of `range`, whose values begin at `values`: what model_digest.h makes digests from.
 std::vector<Digest128> block_digests(const std::vector<ParameterInfo>& table, KeyRange range, const float* values);
-Digest128 digest_of_blocks(const std::vector<ParameterInfo>& table, std::span<const Digest128> blocks);
 
 // model_digest of the weights and of both moments, then step and next row.
-Digest128 state_digest_of(std::span<const Digest128, 3> weights_and_moments, Step step, uint64_t next_row);
 Digest128 state_digest(const std::vector<ParameterInfo>& table, const StateView& state, uint64_t next_row);
 
 }  // namespace strand

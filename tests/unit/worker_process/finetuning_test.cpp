@@ -101,6 +101,7 @@ class FinetuningTest : public ::testing::Test {
     {
       CheckpointWriter writer(*fs_, folder_, run.trainer->shard(), [&](Step, Result<PartSaved> part) {
         ASSERT_TRUE(part.ok()) << part.error().message();
+        manifest.next_row = part->next_row;
         manifest.digest = part->digest;
         manifest.best = part->best;
         manifest.parts = {{part->file, part->bytes, part->checksum}};
