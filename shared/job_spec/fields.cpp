@@ -119,6 +119,24 @@ class FieldList {
                       [at](const JobSpec& spec) { return list_of(at(const_cast<JobSpec&>(spec))); }});
   }
 
+  template <class Get>
+  void integers(const std::string& key, Get at) {
+    fields.push_back({key, "array of integers",
+                      [at](JobSpec* spec, const TomlValue& v) -> std::string {
+                        const auto* list = std::get_if<std::vector<int64_t>>(&v.value);
+                        const auto* texts = std::get_if<std::vector<std::string>>(&v.value);
+                        const bool none = texts != nullptr && texts->empty();  // what an empty array is read as
+                        if (list == nullptr && !none) return expected("an array of integers", v);
+                        at(*spec) = none ? std::vector<int64_t>() : *list;
+                        return "";
+                      },
+                      [at](const JobSpec& spec) -> std::string {
+                        std::vector<std::string> texts;
+                        for (const int64_t i : at(const_cast<JobSpec&>(spec))) texts.push_back(concat(i));
+                        return texts.empty() ? "" : concat("[", join(texts, ", "), "]");
+                      }});
+  }
+
   // One of `names`, in the order of the enum's values.
   template <class Get>
   void choice(const std::string& key, std::vector<std::string> names, Get at) {
@@ -353,6 +371,7 @@ void add_train(FieldList* list) {
 void add_rest(FieldList* list) {
   list->integer("parallel.replicas", AT(parallel.replicas));
   list->integer("parallel.min_replicas", AT(parallel.min_replicas));
+  list->integers("parallel.lane_shares", AT(parallel.lane_shares));
   list->integer("parallel.stages", AT(parallel.stages));
   list->integer("parallel.chunks", AT(parallel.chunks));
   list->text("parallel.schedule", AT(parallel.schedule));
@@ -361,6 +380,7 @@ void add_rest(FieldList* list) {
   list->integer("parallel.threads", AT(parallel.threads));
   list->text("parallel.device", AT(parallel.device));
   list->boolean("parallel.backup", AT(parallel.backup));
+  list->boolean("parallel.recompute", AT(parallel.recompute));
   list->integer("checkpoint.every", AT(checkpoint.every));
   list->integer("checkpoint.keep", AT(checkpoint.keep));
   list->integer("evaluate.every", AT(evaluate.every));

@@ -140,12 +140,14 @@ struct TrainSpec {
 
 struct ParallelSpec {
   int64_t replicas = 1, min_replicas = 1, stages = 1, chunks = 1;
+  std::vector<int64_t> lane_shares;  // of each replica, relative; empty: as even as can be
   std::string schedule = "1f1b";
   std::string consistency = "bsp";  // bsp | ssp
   int64_t ssp = 0;                  // with ssp: step t may start from weights at or after version t - 1 - ssp
   int64_t threads = 0;              // 0 = all cores
   std::string device = "auto";      // auto | cpu | cuda
   bool backup = true;
+  bool recompute = false;  // keep only each block's input; its forward runs again in the backward pass
   bool operator==(const ParallelSpec&) const = default;
 };
 
@@ -202,7 +204,8 @@ ParsedJob parse_job(const std::string& toml_text, const std::string& origin, con
                     const std::vector<std::string>& sets);
 // All errors as one bad_input: "FILE:line:column: key: message" a line.
 Error job_errors(const std::string& origin, const std::vector<SpecError>& errors);
-// Reads and parses; bad_input with every error, or kNotFound.
+// Reads and parses what a person wrote; bad_input with every error, also where this version does not train that shape
+// yet, or kNotFound.
 Result<JobSpec> load_job(const std::string& path, const std::vector<std::string>& sets);
 
 // The effective job with every default written out, as TOML that parse_job reads back to the same value.

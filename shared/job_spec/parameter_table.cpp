@@ -203,7 +203,9 @@ uint64_t memory_bytes(const JobSpec& spec) {
       c.embedding_norm || c.projected() || c.token_types > 0 || c.positions == PositionKind::kLearned;
   const bool masked_head = c.head == HeadKind::kMaskedLm && tokens_out;
   const double around = 4 * 4 * d + (extra_input ? 2 * 4 * d : 0) + (masked_head ? 5 * 4 * d : 0);
-  const double activations = tokens * (static_cast<double>(c.layers) * per_block + around);
+  const auto layers = static_cast<double>(c.layers);
+  const double blocks = spec.parallel.recompute ? layers * 4 * d + per_block : layers * per_block;
+  const double activations = tokens * (blocks + around);
   return static_cast<uint64_t>(std::min(state + activations, 0x1p62));
 }
 

@@ -69,7 +69,8 @@ FlopsParts job_flops_parts(const JobSpec& spec);
 // two moments) and 12 for the checkpoint's copy, 2 more in bf16, and 4 for each gradient buffer (one a level of the
 // lane tree and one at work; a tied matrix counts twice). Activations of one micro batch, a token and block: 8 d for
 // the residual stream in fp32 (16 d with norms after the branches) and 6 d + 3 m elements (2 m without a gate); 16 d
-// around the blocks, 8 d more where more than a token's own embedding comes in and 20 d more for a masked-LM head.
+// around the blocks, 8 d more where more than a token's own embedding comes in and 20 d more for a masked-LM head. With
+// recompute a block keeps 4 d, and one of them all the rest.
 // Finetuning keeps the best weights, 4 a parameter, and has neither head nor a second use of a tied matrix.
 // precision = "auto" counts as fp32.
 uint64_t memory_bytes(const JobSpec& spec);

@@ -1,6 +1,8 @@
 #include "shared/job_spec/validate.h"
 
+#include <algorithm>
 #include <set>
+#include <utility>
 
 #include "shared/job_spec/checks.h"
 
@@ -120,6 +122,70 @@ void validate_train(const JobSpec& spec, const Report& report) {
   if (t.clip < 0) report("train.clip", "must not be negative; 0 turns clipping off");
 }
 
+// Replicas, lanes and stages: what must hold whatever workers there are.
+void validate_shape(const JobSpec& spec, const Report& report) {
+  const ParallelSpec& p = spec.parallel;
+  const int64_t lanes = spec.train.lanes;
+  for (const auto& [key, value] : {std::pair{"parallel.replicas", p.replicas},
+                                   {"parallel.min_replicas", p.min_replicas},
+                                   {"parallel.stages", p.stages},
+                                   {"parallel.chunks", p.chunks}}) {
+    at_least(report, key, value, 1);
+    at_most(report, key, value, 1 << 16);
+  }
+  if (lanes >= 1 && p.replicas > lanes) {
+    report("parallel.replicas",
+           concat("must be at most train.lanes: ", p.replicas, " replicas over ", lanes, " lanes"));
+  }
+  if (p.min_replicas > p.replicas) {
+    report("parallel.min_replicas", concat("is above replicas: ", p.min_replicas, " of ", p.replicas));
+  }
+  const int64_t layers = spec.model.config.layers;
+  if (p.stages >= 1 && p.chunks >= 1 && layers >= 1 && (p.stages > layers || p.chunks > layers / p.stages)) {
+    report(p.stages > layers ? "parallel.stages" : "parallel.chunks",
+           concat("the model has ", layers, " blocks, fewer than stages x chunks = ", p.stages, " x ", p.chunks,
+                  "; a chunk is a run of whole blocks"));
+  }
+  if (spec.job.kind == "finetune" && (p.replicas > 1 || p.stages > 1 || p.chunks > 1)) {
+    report(p.replicas > 1 ? "parallel.replicas" : p.stages > 1 ? "parallel.stages" : "parallel.chunks",
+           "this version finetunes on one worker; set it to 1");
+  }
+  if (p.lane_shares.empty()) return;
+  const auto [least, most] = std::ranges::minmax(p.lane_shares);
+  if (static_cast<int64_t>(p.lane_shares.size()) != p.replicas) {
+    report("parallel.lane_shares",
+           concat("must name a share for each of the ", p.replicas, " replicas, found ", p.lane_shares.size()));
+  }
+  at_least(report, "parallel.lane_shares", least, 1);
+  at_most(report, "parallel.lane_shares", most, 1 << 20);
+}
+
+// The rules of worker/pipeline/schedule.h, for every number of replicas that the job may go on with.
+void validate_schedule(const JobSpec& spec, const Report& report) {
+  const ParallelSpec& p = spec.parallel;
+  if (p.schedule != "gpipe" && p.schedule != "1f1b" && p.schedule != "interleaved" && p.schedule != "zb-h1") {
+    report("parallel.schedule",
+           concat("expected one of gpipe | 1f1b | interleaved | zb-h1, found \"", p.schedule, "\""));
+  } else if (p.schedule != "interleaved" && p.chunks > 1) {
+    report("parallel.chunks", concat("\"", p.schedule, "\" has one chunk a stage, found ", p.chunks,
+                                     "; set parallel.schedule = \"interleaved\", or chunks = 1"));
+  } else if (p.schedule == "interleaved" && p.chunks == 1) {
+    report("parallel.chunks", "\"interleaved\" needs at least 2 chunks a stage; with one, \"1f1b\" does the same");
+  }
+  const int64_t each = spec.train.micro_batches_per_lane;
+  const bool possible = each >= 1 && spec.train.lanes >= 1 && p.min_replicas >= 1 && p.stages >= 1;
+  if (p.schedule != "interleaved" || !possible || p.stages > 1 << 16 || each % p.stages == 0) return;
+  for (int64_t r = p.min_replicas; r <= std::min(p.replicas, spec.train.lanes); ++r) {
+    const int64_t fewest = spec.train.lanes / r, most = (spec.train.lanes + r - 1) / r;
+    const auto fits = [&](int64_t lanes) { return lanes % p.stages * (each % p.stages) % p.stages == 0; };
+    if (fits(fewest) && fits(most) && (r == 1 || p.lane_shares.empty())) continue;
+    return report("train.micro_batches_per_lane",
+                  concat("\"interleaved\" needs the micro batches of a replica in a multiple of the ", p.stages,
+                         " stages, also of ", r, r == 1 ? " replica" : " replicas", " over ", spec.train.lanes,
+                         " lanes of ", each, "; make it a multiple of ", p.stages));
+  }
+}
+
 void validate_rest(const JobSpec& spec, const Report& report) {
   if (spec.job.name.empty()) {
     report("job.name", "give the job a name: it names the run directory");
@@ -137,23 +203,8 @@ void validate_rest(const JobSpec& spec, const Report& report) {
   at_least(report, "job.priority", spec.job.priority, -1'000'000);
   at_most(report, "job.priority", spec.job.priority, 1'000'000);
   const ParallelSpec& p = spec.parallel;
-  at_least(report, "parallel.min_replicas", p.min_replicas, 1);
-  if (spec.train.lanes >= 1 && p.replicas > spec.train.lanes) {
-    report("parallel.replicas",
-           concat("must be at most train.lanes: ", p.replicas, " replicas over ", spec.train.lanes, " lanes"));
-  }
-  if (p.min_replicas > p.replicas) {
-    report("parallel.min_replicas", concat("is above replicas: ", p.min_replicas, " of ", p.replicas));
-  }
-  const auto one_only = [&](const char* key, int64_t value) {
-    if (value != 1) report(key, concat("this version trains on one worker, so it must be 1, found ", value));
-  };
-  one_only("parallel.replicas", p.replicas);
-  one_only("parallel.stages", p.stages);
-  one_only("parallel.chunks", p.chunks);
-  if (p.schedule != "1f1b" && p.schedule != "gpipe") {
-    report("parallel.schedule", concat("expected \"1f1b\" or \"gpipe\", found \"", p.schedule, "\""));
-  }
+  validate_shape(spec, report);
+  validate_schedule(spec, report);
   if (p.consistency != "bsp" && p.consistency != "ssp") {
     report("parallel.consistency", concat("expected \"bsp\" or \"ssp\", found \"", p.consistency, "\""));
   }

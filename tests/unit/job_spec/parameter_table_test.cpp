@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <set>
+#include <tuple>
 
 namespace strand {
 namespace {
@@ -319,6 +320,18 @@ TEST(Flops, PartsAreWhatTheirTensorsMultiply) {
     const double around_head = (config.projected() ? d * e : 0) + (config.head == HeadKind::kMaskedLm ? d * d : 0);
     EXPECT_EQ(parts.output, 6 * (static_cast<double>(config.vocabulary) * e + around_head)) << preset;
   }
+}
+
+TEST(Memory, RecomputeKeepsTheInputsOfBlocksOnly) {
+  JobSpec spec;
+  spec.model.config = preset_config("omni-dna-116m").value();
+  spec.train.micro_batch = 1;
+  const uint64_t kept = memory_bytes(spec);
+  spec.parallel.recompute = true;
+  const auto [d, m, tokens] = std::tuple(768, 3072, spec.data.segment);
+  // All blocks but one save what is not their input: 4 d of the middle stream and 6 d + 3 m elements of fp32.
+  EXPECT_EQ(kept - memory_bytes(spec),
+            static_cast<uint64_t>(tokens * 11 * (4 * d + 4 * (6 * d + 3 * m)) - tokens * 4 * d));
 }
 
 TEST(Memory, GrowsWithWhatTakesMemory) {
