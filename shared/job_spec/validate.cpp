@@ -227,6 +227,15 @@ void validate_rest(const JobSpec& spec, const Report& report) {
 
 }  // namespace
 
+void validate_built(const JobSpec& spec, const Report& report) {
+  const auto one_only = [&](const char* key, int64_t value) {
+    if (value != 1) report(key, concat("this version trains on one worker, so it must be 1, found ", value));
+  };
+  one_only("parallel.replicas", spec.parallel.replicas);
+  one_only("parallel.stages", spec.parallel.stages);
+  one_only("parallel.chunks", spec.parallel.chunks);
+}
+
 void validate_job(const JobSpec& spec, const Report& report) {
   validate_rest(spec, report);
   validate_model(spec, report);
