@@ -32,24 +32,11 @@ std::vector<int64_t> deal_blocks(const FlopsParts& flops, int64_t layers, int64_
   return blocks;
 }
 
-// The block of "blocks.N.…"; before the blocks -1, behind them `layers`.
-int64_t block_of(const std::string& name, int64_t layers) {
-  constexpr std::string_view kBlocks = "blocks.";
-  if (name.starts_with(kBlocks)) {
-    int64_t block = -1;
-    std::from_chars(name.data() + kBlocks.size(), name.data() + name.size(), block);
-    STRAND_CHECK(block >= 0 && block < layers, name);
-    return block;
-  }
-  const bool behind = name.starts_with("final_norm.") || name.starts_with("head.") || name.starts_with("task.");
-  return behind ? layers : -1;
-}
-
-bool holds(const Stage& stage, int64_t block, int64_t layers) {
+bool holds(const Stage& stage, int64_t part, const TransformerConfig& config) {
   return std::ranges::any_of(stage.chunks, [&](const ModelRun& run) {
-    if (block < 0) return run.has_input;
-    if (block >= layers) return run.has_output;
-    return run.first_block <= block && block < run.end_block();
+    if (part == kInputPart) return run.has_input;
+    if (part == output_part(config)) return run.has_output;
+    return run.first_block <= part && part < run.end_block();
   });
 }
 
@@ -60,9 +47,9 @@ void add_tensor(Stage* stage, const ParameterInfo& parameter, int64_t table_inde
   if (owned) stage->owned_elements = stage->elements;
 }
 
-void add_tensors(const std::vector<ParameterInfo>& table, int64_t layers, Stage* stage) {
+void add_tensors(const std::vector<ParameterInfo>& table, const TransformerConfig& config, Stage* stage) {
   for (size_t i = 0; i < table.size(); ++i) {
-    if (!holds(*stage, block_of(table[i].name, layers), layers)) continue;
+    if (!holds(*stage, model_part(table[i].name, config), config)) continue;
     add_tensor(stage, table[i], static_cast<int64_t>(i), /*owned=*/true);
   }
 }
@@ -94,6 +81,20 @@ std::vector<ParameterInfo> table_of(const Stage& stage, bool owned_only) {
 }
 
 }  // namespace
+
+int64_t model_part(const std::string& tensor, const TransformerConfig& config) {
+  constexpr std::string_view kBlocks = "blocks.";
+  if (tensor.starts_with(kBlocks)) {
+    int64_t block = -1;
+    std::from_chars(tensor.data() + kBlocks.size(), tensor.data() + tensor.size(), block);
+    STRAND_CHECK(block >= 0 && block < config.layers, tensor);
+    return block;
+  }
+  for (const char* behind : {"final_norm.", "head.", "task."}) {
+    if (tensor.starts_with(behind)) return output_part(config);
+  }
+  return kInputPart;
+}
 
 ModelRun whole_model(const TransformerConfig& config) {
   return {.first_block = 0, .blocks = config.layers};
@@ -132,7 +133,7 @@ Result<StageCut> cut_model(const JobSpec& spec) {
     first += taken;
   }
   const std::vector<ParameterInfo> table = job_parameter_table(spec);
-  for (Stage& stage : cut.stages) add_tensors(table, layers, &stage);
+  for (Stage& stage : cut.stages) add_tensors(table, spec.model.config, &stage);
   if (spec.model.config.tied && spec.job.kind != "finetune") tie(table, &cut);
   return cut;
 }

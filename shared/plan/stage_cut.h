@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "shared/base/result.h"
@@ -24,6 +25,14 @@ struct ModelRun {
   int64_t end_block() const { return first_block + blocks; }
   bool operator==(const ModelRun&) const = default;
 };
+// Of the model: a block, or what comes before or behind all blocks. A stage's chunks hold whole parts.
+inline constexpr int64_t kInputPart = -1;
+inline int64_t output_part(const TransformerConfig& config) {
+  return config.layers;
+}
+// The part of a tensor of the parameter table.
+int64_t model_part(const std::string& tensor, const TransformerConfig& config);
+
 // All blocks in one run.
 ModelRun whole_model(const TransformerConfig& config);
 
