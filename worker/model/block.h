@@ -44,6 +44,12 @@ struct BlockContext;
 using Attend =
     std::function<void(const BlockContext& block, ConstMatrix input, Matrix branch, BlockActivations& activations)>;
 
+// Gradients of the branches' outputs, kept from block_backward to block_backward_weight.
+struct BlockDeferred {
+  Buffer d_attention, d_mlp;  // a [T, d]
+};
+BlockDeferred make_block_deferred(const TransformerConfig& config, DType dtype, int64_t rows, int64_t segment);
+
 // What a block computes with.
 struct BlockContext {
   const OpContext& ops;
@@ -60,8 +66,14 @@ struct BlockContext {
 
 void block_forward(const BlockContext& block, ConstMatrix x_in, Matrix x_out, BlockActivations& saved,
                    BlockScratch& scratch);
-// d_x: in, the gradient of x_out; out, the gradient of x_in. Adds to the gradients of the block's parameters.
+// d_x: in, the gradient of x_out; out, the gradient of x_in. Adds to the gradients of the block's parameters; with
+// `deferred` of its norms only, and the linear layers' wait for block_backward_weight. Then saved.qkv and saved.up end
+// as what their gradients need, in exchange for scratch of the same size.
 void block_backward(const BlockContext& block, const Gradients& gradients, ConstMatrix x_in, Matrix d_x,
-                    const BlockActivations& saved, BlockScratch& scratch);
+                    BlockActivations& saved, BlockScratch& scratch, BlockDeferred* deferred);
+// After block_backward with the same `deferred`: adds to the gradients of the block's linear layers. Each of them is
+// touched by one of the two functions only, so their order among micro batches decides the bits, not when they run.
+void block_backward_weight(const BlockContext& block, const Gradients& gradients, ConstMatrix x_in,
+                           const BlockActivations& saved, const BlockDeferred& deferred);
 
 }  // namespace strand

@@ -96,17 +96,25 @@ void attention_branch_forward(const BlockContext& block, ConstMatrix input, Matr
   linear_forward(block.ops, block.weights, block.slots.out, attended, branch);
 }
 
-void attention_branch_backward(const BlockContext& block, const Gradients& gradients, ConstMatrix input,
+void attention_branch_backward(const BlockContext& block, const Gradients* gradients, ConstMatrix input,
                                ConstMatrix d_branch, const BlockActivations& saved, BlockScratch& scratch) {
   const int64_t tokens = block.batch.tokens(), d = block.config.hidden;
   const Matrix qkv = saved.qkv.view(tokens), d_qkv = scratch.d_qkv.view(tokens);
   const Matrix attended = saved.attended.view(tokens), d_attended = scratch.d_attended.view(tokens);
-  linear_backward(block.ops, block.weights, gradients, block.slots.out, attended, d_branch, d_attended);
+  if (gradients != nullptr) linear_backward_weight(block.ops, *gradients, block.slots.out, attended, d_branch);
+  linear_backward_input(block.ops, block.weights, block.slots.out, d_branch, d_attended);
   attention_backward(block.ops, attention_shape(block), qkv.columns(0, d), qkv.columns(d, d), qkv.columns(2 * d, d),
                      attended, saved.log_sum_exp.f32(), d_attended, d_qkv.columns(0, d), d_qkv.columns(d, d),
                      d_qkv.columns(2 * d, d));
   rotate(block, d_qkv, /*inverse=*/true);
-  linear_backward(block.ops, block.weights, gradients, block.slots.qkv, input, d_qkv, scratch.d_input.view(tokens));
+  if (gradients != nullptr) linear_backward_weight(block.ops, *gradients, block.slots.qkv, input, d_qkv);
+  linear_backward_input(block.ops, block.weights, block.slots.qkv, d_qkv, scratch.d_input.view(tokens));
+}
+
+void attention_branch_weights(const BlockContext& block, const Gradients& gradients, ConstMatrix input,
+                              ConstMatrix d_branch, ConstMatrix attended, ConstMatrix d_qkv) {
+  linear_backward_weight(block.ops, gradients, block.slots.out, attended, d_branch);
+  linear_backward_weight(block.ops, gradients, block.slots.qkv, input, d_qkv);
 }
 
 void mlp_branch_forward(const BlockContext& block, ConstMatrix input, Matrix branch, BlockActivations& saved) {
@@ -118,15 +126,23 @@ void mlp_branch_forward(const BlockContext& block, ConstMatrix input, Matrix bra
   linear_forward(block.ops, block.weights, block.slots.down, activated, branch);
 }
 
-void mlp_branch_backward(const BlockContext& block, const Gradients& gradients, ConstMatrix input, ConstMatrix d_branch,
+void mlp_branch_backward(const BlockContext& block, const Gradients* gradients, ConstMatrix input, ConstMatrix d_branch,
                          const BlockActivations& saved, BlockScratch& scratch) {
   const int64_t tokens = block.batch.tokens();
   const Matrix up = saved.up.view(tokens), d_up = scratch.d_up.view(tokens);
   const Matrix activated = saved.activated.view(tokens), d_activated = scratch.d_activated.view(tokens);
-  linear_backward(block.ops, block.weights, gradients, block.slots.down, activated, d_branch, d_activated);
+  if (gradients != nullptr) linear_backward_weight(block.ops, *gradients, block.slots.down, activated, d_branch);
+  linear_backward_input(block.ops, block.weights, block.slots.down, d_branch, d_activated);
   if (block.config.dropout_in_mlp) drop(block, 1, d_activated);
   activate_backward(block, up, d_activated, d_up);
-  linear_backward(block.ops, block.weights, gradients, block.slots.up, input, d_up, scratch.d_input.view(tokens));
+  if (gradients != nullptr) linear_backward_weight(block.ops, *gradients, block.slots.up, input, d_up);
+  linear_backward_input(block.ops, block.weights, block.slots.up, d_up, scratch.d_input.view(tokens));
+}
+
+void mlp_branch_weights(const BlockContext& block, const Gradients& gradients, ConstMatrix input, ConstMatrix d_branch,
+                        ConstMatrix activated, ConstMatrix d_up) {
+  linear_backward_weight(block.ops, gradients, block.slots.down, activated, d_branch);
+  linear_backward_weight(block.ops, gradients, block.slots.up, input, d_up);
 }
 
 void add_branch(const BlockContext& block, int index, ConstMatrix x, Matrix branch, Matrix x_out) {
@@ -135,17 +151,17 @@ void add_branch(const BlockContext& block, int index, ConstMatrix x, Matrix bran
   residual_add(block.ops, branch, x_out);
 }
 
-ConstMatrix branch_gradient(const BlockContext& block, int index, ConstMatrix d_x, Matrix scratch) {
+ConstMatrix branch_gradient(const BlockContext& block, int index, ConstMatrix d_x, Matrix to, bool keep) {
   const bool drops = drops_output(block, index);
-  if (scratch.dtype == DType::kBF16) {
-    cast(block.ops, d_x.f32(), d_x.rows * d_x.cols, scratch.bf16());
-  } else if (drops) {
-    copy(block.ops, d_x, scratch);
+  if (to.dtype == DType::kBF16) {
+    cast(block.ops, d_x.f32(), d_x.rows * d_x.cols, to.bf16());
+  } else if (drops || keep) {
+    copy(block.ops, d_x, to);
   } else {
     return d_x;
   }
-  if (drops) drop(block, index, scratch);
-  return scratch;
+  if (drops) drop(block, index, to);
+  return to;
 }
 
 }  // namespace strand

@@ -15,16 +15,22 @@ std::vector<float> alibi_slopes(int64_t heads);
 // input, branch: a [T, d].
 void attention_branch_forward(const BlockContext& block, ConstMatrix input, Matrix branch, BlockActivations& saved);
 void mlp_branch_forward(const BlockContext& block, ConstMatrix input, Matrix branch, BlockActivations& saved);
-// d_branch: the gradient of the branch's output; that of its input is left in scratch.d_input. Add to the gradients of
-// the branch's parameters.
-void attention_branch_backward(const BlockContext& block, const Gradients& gradients, ConstMatrix input,
+// d_branch: the gradient of the branch's output; that of its input is left in scratch.d_input, that of qkv (rotated
+// back) or up in scratch.d_qkv or scratch.d_up. Add to the gradients of the branch's parameters, unless null: then
+// *_branch_weights does it.
+void attention_branch_backward(const BlockContext& block, const Gradients* gradients, ConstMatrix input,
                                ConstMatrix d_branch, const BlockActivations& saved, BlockScratch& scratch);
-void mlp_branch_backward(const BlockContext& block, const Gradients& gradients, ConstMatrix input, ConstMatrix d_branch,
+void mlp_branch_backward(const BlockContext& block, const Gradients* gradients, ConstMatrix input, ConstMatrix d_branch,
                          const BlockActivations& saved, BlockScratch& scratch);
+void attention_branch_weights(const BlockContext& block, const Gradients& gradients, ConstMatrix input,
+                              ConstMatrix d_branch, ConstMatrix attended, ConstMatrix d_qkv);
+void mlp_branch_weights(const BlockContext& block, const Gradients& gradients, ConstMatrix input, ConstMatrix d_branch,
+                        ConstMatrix activated, ConstMatrix d_up);
 
 // x_out = x + dropout(branch). index: 0 attention, 1 MLP.
 void add_branch(const BlockContext& block, int index, ConstMatrix x, Matrix branch, Matrix x_out);
-// The gradient of a branch's output from that of the sum: d_x itself where nothing changes it, else a copy in scratch.
-ConstMatrix branch_gradient(const BlockContext& block, int index, ConstMatrix d_x, Matrix scratch);
+// The gradient of a branch's output from that of the sum: d_x itself where nothing changes it, unless `keep`; else in
+// `to`.
+ConstMatrix branch_gradient(const BlockContext& block, int index, ConstMatrix d_x, Matrix to, bool keep);
 
 }  // namespace strand

@@ -1,6 +1,7 @@
 #include "worker/model/input.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "ops/dropout/dropout.h"
 #include "ops/embedding/embedding.h"
@@ -10,33 +11,44 @@
 namespace strand {
 
 InputEmbedding::InputEmbedding(const TransformerConfig& config, const InputSlots& slots, DType dtype, int64_t rows,
-                               int64_t segment, uint64_t seed)
-    : config_(config), slots_(slots), seed_(seed) {
-  const int64_t tokens = rows * segment, d = config.hidden, e = config.embedding_size();
-  if (config.embedding_norm) {
-    summed_ = Buffer(DType::kF32, tokens, d);
-    d_summed_ = Buffer(DType::kF32, tokens, d);
-    statistics_ = make_norm_statistics(tokens);
-  }
+                               int64_t segment, uint64_t seed, size_t held)
+    : config_(config), slots_(slots), dtype_(dtype), tokens_(rows * segment), seed_(seed) {
+  const int64_t tokens = tokens_, d = config.hidden, e = config.embedding_size();
+  STRAND_CHECK(!slots.position.present() || segment <= config.max_sequence, "segment ", segment);
+  reserve_slots(held);
+  if (config.embedding_norm) d_summed_ = Buffer(DType::kF32, tokens, d);
   if (slots.project_in.present()) {
-    embedded_ = Buffer(DType::kF32, tokens, e);
     d_embedded_ = Buffer(DType::kF32, tokens, e);
-    embedded_a_ = Rounded(dtype, tokens, e);
     d_projected_a_ = Rounded(dtype, tokens, d);
   }
   if (slots.position.present() || slots.token_type.present()) addend_ = Buffer(DType::kF32, tokens, d);
-  if (slots.position.present()) {
-    STRAND_CHECK(segment <= config.max_sequence, "segment ", segment);
-    position_ids_.resize(static_cast<size_t>(tokens));
-  }
   if (slots.token_type.present()) type_ids_.assign(static_cast<size_t>(tokens), 0);
-  if (config.token_dropout) token_factors_.resize(static_cast<size_t>(tokens));
+}
+
+InputEmbedding::Held InputEmbedding::make_held() const {
+  Held made;
+  if (config_.embedding_norm) {
+    made.summed = Buffer(DType::kF32, tokens_, config_.hidden);
+    made.statistics = make_norm_statistics(tokens_);
+  }
+  if (slots_.project_in.present()) {
+    made.embedded = Buffer(DType::kF32, tokens_, config_.embedding_size());
+    made.embedded_a = Rounded(dtype_, tokens_, config_.embedding_size());
+  }
+  if (slots_.position.present()) made.position_ids.resize(static_cast<size_t>(tokens_));
+  if (config_.token_dropout) made.token_factors.resize(static_cast<size_t>(tokens_));
+  return made;
+}
+
+void InputEmbedding::reserve_slots(size_t slots) {
+  while (held_.size() < slots) held_.push_back(make_held());
 }
 
 void InputEmbedding::drop(const OpContext& context, const MicroBatch& batch, Matrix x) const {
-  if (dropout_ <= 0) return;
+  const double probability = held_[batch.slot].dropout;
+  if (probability <= 0) return;
   dropout(context,
-          {.probability = static_cast<float>(dropout_),
+          {.probability = static_cast<float>(probability),
            .key = philox_key(seed_, Purpose::kEmbeddingDropout),
            .row_numbers = batch.row_numbers,
            .sequence = batch.segment,
@@ -48,6 +60,7 @@ void InputEmbedding::drop(const OpContext& context, const MicroBatch& batch, Mat
 void InputEmbedding::find_token_factors(const MicroBatch& batch) {
   constexpr float kUnmasked = 1 - 0.15f * 0.8f;
   STRAND_CHECK(batch.lengths != nullptr, "token dropout needs the rows' lengths");
+  std::vector<float>& factors = held_[batch.slot].token_factors;
   for (int64_t row = 0; row < batch.rows; ++row) {
     const int32_t* ids = batch.ids + row * batch.segment;
     const int64_t length = std::min<int64_t>(batch.lengths[row], batch.segment);
@@ -55,7 +68,7 @@ void InputEmbedding::find_token_factors(const MicroBatch& batch) {
     const float share = length == 0 ? 0 : static_cast<float>(masks) / static_cast<float>(length);
     const float scale = masks == length ? 0 : kUnmasked / (1 - share);  // all masked: there is nothing to scale
     for (int64_t i = 0; i < batch.segment; ++i) {
-      token_factors_[static_cast<size_t>(row * batch.segment + i)] = ids[i] == config_.mask_id ? 0 : scale;
+      factors[static_cast<size_t>(row * batch.segment + i)] = ids[i] == config_.mask_id ? 0 : scale;
     }
   }
 }
@@ -65,7 +78,7 @@ void InputEmbedding::find_positions(const MicroBatch& batch) {
     const int64_t first = batch.first_positions == nullptr ? 0 : batch.first_positions[t / batch.segment];
     const int64_t position = first + t % batch.segment;
     STRAND_CHECK(position < config_.max_sequence, "position ", position);
-    position_ids_[static_cast<size_t>(t)] = static_cast<int32_t>(position + config_.position_offset);
+    held_[batch.slot].position_ids[static_cast<size_t>(t)] = static_cast<int32_t>(position + config_.position_offset);
   }
 }
 
@@ -79,48 +92,52 @@ void InputEmbedding::add_rows(const OpContext& context, const std::vector<int32_
 void InputEmbedding::forward(const OpContext& context, const Weights& weights, const MicroBatch& batch, double dropout,
                              Matrix x) {
   const int64_t tokens = batch.tokens();
-  dropout_ = dropout;
+  Held& held = held_[batch.slot];
+  held.dropout = dropout;
   const bool projected = slots_.project_in.present();
-  const Matrix summed = config_.embedding_norm ? summed_.view(tokens) : x;
-  const Matrix embedded = projected ? embedded_.view(tokens) : summed;
+  const Matrix summed = config_.embedding_norm ? held.summed.view(tokens) : x;
+  const Matrix embedded = projected ? held.embedded.view(tokens) : summed;
   embedding_forward(context, batch.ids, weights.matrix(slots_.embedding), config_.embedding_scale, embedded);
   if (config_.token_dropout) {
     find_token_factors(batch);
-    scale_rows(context, token_factors_.data(), embedded);
+    scale_rows(context, held.token_factors.data(), embedded);
   }
   if (projected) {
-    linear_forward(context, weights, {slots_.project_in, {}}, embedded_a_.round(context, embedded), summed);
+    linear_forward(context, weights, {slots_.project_in, {}}, held.embedded_a.round(context, embedded), summed);
   }
   if (slots_.token_type.present()) add_rows(context, type_ids_, weights.matrix(slots_.token_type), summed);
   if (slots_.position.present()) {
     find_positions(batch);
-    add_rows(context, position_ids_, weights.matrix(slots_.position), summed);
+    add_rows(context, held.position_ids, weights.matrix(slots_.position), summed);
   }
-  if (config_.embedding_norm) norm_forward(context, config_, weights, slots_.norm, summed, x, statistics_);
+  if (config_.embedding_norm) norm_forward(context, config_, weights, slots_.norm, summed, x, held.statistics);
   drop(context, batch, x);
 }
 
 void InputEmbedding::backward(const OpContext& context, const Weights& weights, const MicroBatch& batch,
                               const Gradients& gradients, Matrix d_x) {
   const int64_t tokens = batch.tokens();
+  const Held& held = held_[batch.slot];
   drop(context, batch, d_x);
   Matrix d_summed = d_x;
   if (config_.embedding_norm) {
     d_summed = d_summed_.view(tokens);
     fill_zero(context, d_summed.f32(), tokens * d_summed.cols);
-    norm_backward(context, config_, weights, gradients, slots_.norm, d_x, summed_.view(tokens), statistics_, d_summed);
+    norm_backward(context, config_, weights, gradients, slots_.norm, d_x, held.summed.view(tokens), held.statistics,
+                  d_summed);
   }
   if (slots_.position.present()) {
-    embedding_backward(context, position_ids_.data(), d_summed, 1.0f, gradients.matrix(slots_.position));
+    embedding_backward(context, held.position_ids.data(), d_summed, 1.0f, gradients.matrix(slots_.position));
   }
   if (slots_.token_type.present()) sum_rows(context, d_summed, gradients.f32 + slots_.token_type.offset);
   Matrix d_embedded = d_summed;
   if (slots_.project_in.present()) {
     d_embedded = d_embedded_.view(tokens);
-    linear_backward(context, weights, gradients, {slots_.project_in, {}}, embedded_a_.kept(embedded_.view(tokens)),
-                    d_projected_a_.round(context, d_summed), d_embedded);
+    linear_backward(context, weights, gradients, {slots_.project_in, {}},
+                    held.embedded_a.kept(held.embedded.view(tokens)), d_projected_a_.round(context, d_summed),
+                    d_embedded);
   }
-  if (config_.token_dropout) scale_rows(context, token_factors_.data(), d_embedded);
+  if (config_.token_dropout) scale_rows(context, held.token_factors.data(), d_embedded);
   embedding_backward(context, batch.ids, d_embedded, config_.embedding_scale, gradients.matrix(slots_.embedding));
 }
 

@@ -17,11 +17,21 @@ void linear_forward(const OpContext& context, const Weights& weights, const Affi
          {.a = x, .b = weights.matrix(slots.weight), .c = y, .transpose_b = true, .bias = weights.vector(slots.bias)});
 }
 
-void linear_backward(const OpContext& context, const Weights& weights, const Gradients& gradients,
-                     const AffineSlots& slots, ConstMatrix x, ConstMatrix d_y, Matrix d_x) {
+void linear_backward_input(const OpContext& context, const Weights& weights, const AffineSlots& slots, ConstMatrix d_y,
+                           Matrix d_x) {
+  matmul(context, {.a = d_y, .b = weights.matrix(slots.weight), .c = d_x});
+}
+
+void linear_backward_weight(const OpContext& context, const Gradients& gradients, const AffineSlots& slots,
+                            ConstMatrix x, ConstMatrix d_y) {
   matmul(context, {.a = d_y, .b = x, .c = gradients.matrix(slots.weight), .transpose_a = true, .accumulate = true});
   if (slots.bias.present()) sum_rows(context, d_y, gradients.vector(slots.bias));
-  matmul(context, {.a = d_y, .b = weights.matrix(slots.weight), .c = d_x});
+}
+
+void linear_backward(const OpContext& context, const Weights& weights, const Gradients& gradients,
+                     const AffineSlots& slots, ConstMatrix x, ConstMatrix d_y, Matrix d_x) {
+  linear_backward_weight(context, gradients, slots, x, d_y);
+  linear_backward_input(context, weights, slots, d_y, d_x);
 }
 
 NormStatistics make_norm_statistics(int64_t rows) {

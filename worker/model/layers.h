@@ -11,7 +11,12 @@ namespace strand {
 // y = x W^T (+ bias). x [rows, in], y [rows, out].
 void linear_forward(const OpContext& context, const Weights& weights, const AffineSlots& slots, ConstMatrix x,
                     Matrix y);
-// d_x = d_y W; adds to the gradients of W and bias.
+// Backward, in two parts that know nothing of each other: d_x = d_y W, and what adds to the gradients of W and bias.
+void linear_backward_input(const OpContext& context, const Weights& weights, const AffineSlots& slots, ConstMatrix d_y,
+                           Matrix d_x);
+void linear_backward_weight(const OpContext& context, const Gradients& gradients, const AffineSlots& slots,
+                            ConstMatrix x, ConstMatrix d_y);
+// Both.
 void linear_backward(const OpContext& context, const Weights& weights, const Gradients& gradients,
                      const AffineSlots& slots, ConstMatrix x, ConstMatrix d_y, Matrix d_x);
 

@@ -70,13 +70,18 @@ static HeadSlots head_slots(const TransformerConfig& config, const SlotFinder& f
 }
 
 ModelLayout model_layout(const TransformerConfig& config, const std::vector<ParameterInfo>& table, bool token_head) {
+  return model_layout(config, table, whole_model(config), token_head);
+}
+
+ModelLayout model_layout(const TransformerConfig& config, const std::vector<ParameterInfo>& table, const ModelRun& run,
+                         bool token_head) {
   const SlotFinder find(table);
   const int64_t d = config.hidden, m = config.mlp_hidden;
   ModelLayout layout;
   for (const ParameterInfo& tensor : table) layout.parameters += tensor.elements;
   layout.gradients = layout.parameters;
-  layout.input = input_slots(config, find);
-  for (int64_t l = 0; l < config.layers; ++l) {
+  if (run.has_input) layout.input = input_slots(config, find);
+  for (int64_t l = run.first_block; l < run.end_block(); ++l) {
     const std::string name = concat("blocks.", l, ".");
     BlockSlots block;
     block.attention_norm = find.norm(name + "attention_norm", config);
@@ -87,13 +92,16 @@ ModelLayout model_layout(const TransformerConfig& config, const std::vector<Para
     block.down = find.linear(name + "mlp.down", d, m, config.mlp_down_bias);
     layout.blocks.push_back(block);
   }
+  if (!run.has_output) return layout;
   if (config.final_norm) layout.final_norm = find.norm("final_norm", config);
   if (!token_head) return layout;
   layout.head = head_slots(config, find);
-  if (config.tied) {
-    layout.head.weight = layout.input.embedding;
-    layout.head.weight_gradient = {layout.parameters, config.vocabulary, config.embedding_size()};
-    layout.gradients += config.vocabulary * config.embedding_size();
+  if (!config.tied) return layout;
+  const int64_t v = config.vocabulary, e = config.embedding_size();
+  layout.head.weight = layout.head.weight_gradient = find.matrix("embedding.weight", v, e);
+  if (!run.borrows_embedding) {
+    layout.head.weight_gradient.offset = layout.parameters;
+    layout.gradients += v * e;
   }
   return layout;
 }

@@ -6,6 +6,7 @@
 
 #include "ops/core/matrix.h"
 #include "shared/job_spec/parameter_table.h"
+#include "shared/plan/stage_cut.h"
 
 namespace strand {
 
@@ -32,22 +33,30 @@ struct BlockSlots {
 struct HeadSlots {
   AffineSlots transform, transform_norm;
   TensorSlot project_out;
-  TensorSlot weight;           // the embedding's memory when tied
-  TensorSlot weight_gradient;  // tied: a buffer of its own behind the parameters (DESIGN section 5, Tied embeddings)
+  TensorSlot weight;  // the embedding's memory, or a copy of it, when tied
+  // Tied: memory of its own (DESIGN section 5, Tied embeddings). Behind the parameters, or, where the matrix is a copy
+  // borrowed from another stage, at the copy's place, where no other gradient goes.
+  TensorSlot weight_gradient;
   TensorSlot bias;
 };
 
+// Of a run of blocks; what is not part of it is absent.
 struct ModelLayout {
   InputSlots input;
-  std::vector<BlockSlots> blocks;
+  std::vector<BlockSlots> blocks;  // of the run
   AffineSlots final_norm;
   HeadSlots head;          // all absent without a token head
-  int64_t parameters = 0;  // elements of the parameter table
-  int64_t gradients = 0;   // elements of a gradient buffer: parameters, and V x e more when tied and with a token head
+  int64_t parameters = 0;  // elements of the table
+  int64_t gradients = 0;   // elements of a gradient buffer: parameters, and V x e more when tied, with a token head and
+                           // not borrowed. A stage's buffers are as its largest chunk's: Stage::gradient_elements
 };
 
-// Looks every tensor up by name and checks its shape; a table of another model is a defect of ours. token_head: the
-// model has logits over the vocabulary; false when another head reads its hidden states.
+// Looks every tensor of the run up by name and checks its shape; a table of another model is a defect of ours. table:
+// the whole model's, or a stage's local one (shared/plan/stage_cut.h). token_head: the model has logits over the
+// vocabulary; false when another head reads its hidden states.
+ModelLayout model_layout(const TransformerConfig& config, const std::vector<ParameterInfo>& table, const ModelRun& run,
+                         bool token_head);
+// The whole model.
 ModelLayout model_layout(const TransformerConfig& config, const std::vector<ParameterInfo>& table,
                          bool token_head = true);
 

@@ -53,6 +53,20 @@ TEST(Trainer, SameBitsForAnyNumberOfThreads) {
   }
 }
 
+TEST(Trainer, RecomputingChangesNoBit) {
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
+    JobSpec spec = small_job();
+    spec.train.precision = precision;
+    spec.model.config.dropout = 0.1;
+    const auto keeping = make_trainer(spec, 2);
+    spec.parallel.recompute = true;
+    const auto recomputing = make_trainer(spec, 2);
+    train(*keeping, spec, 4);
+    train(*recomputing, spec, 4);
+    EXPECT_EQ(recomputing->state_digest(), keeping->state_digest());
+  }
+}
+
 TEST(Trainer, SeedDecides) {
   JobSpec spec = small_job();
   const auto one = make_trainer(spec, 1), again = make_trainer(spec, 1);
