@@ -4,12 +4,12 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "ops/core/context.h"
 #include "shared/job_spec/job_spec.h"
 #include "worker/model/buffer.h"
+#include "worker/params/buffer_pool.h"
 
 namespace strand {
 
@@ -20,13 +20,27 @@ struct Subtree {
   std::shared_ptr<Buffer> sum;  // fp32 [1, elements]
 };
 
+// While the last two are siblings: add(right, left), and one level up with them. `subtrees` are in lane order.
+template <class Add>
+void join_siblings(std::vector<Subtree>* subtrees, const Add& add) {
+  while (subtrees->size() >= 2) {
+    Subtree& left = (*subtrees)[subtrees->size() - 2];
+    const Subtree& right = subtrees->back();
+    if (left.level != right.level || left.index % 2 != 0) break;
+    add(*right.sum, *left.sum);
+    subtrees->pop_back();
+    ++left.level;
+    left.index /= 2;
+  }
+}
+
 // Adds subtrees given in lane order; keeps the largest complete ones. Buffers are reused from step to step: a run of L
 // lanes that starts at a multiple of L needs log2(L) + 1 of them. Who keeps a subtree's sum keeps its memory: it comes
 // back, from any thread, with the last reference.
 class LaneTree {
  public:
   explicit LaneTree(int64_t elements, GradientDtype dtype = GradientDtype::kFp32)
-      : elements_(elements), dtype_(dtype), pool_(std::make_shared<Pool>()) {}
+      : elements_(elements), dtype_(dtype), pool_(elements) {}
 
   // Forgets every sum, keeps the memory.
   void reset();
@@ -39,19 +53,12 @@ class LaneTree {
 
   // Largest complete subtrees, in lane order. One, of level log2(lanes), when all lanes are here.
   const std::vector<Subtree>& subtrees() const { return subtrees_; }
-  int64_t buffers() const { return allocated_; }
+  int64_t buffers() const { return pool_.allocated(); }
 
  private:
-  struct Pool {
-    std::mutex mutex;
-    std::vector<std::unique_ptr<Buffer>> free;
-  };
-  std::unique_ptr<Buffer> take_free();
-
   int64_t elements_;
   GradientDtype dtype_;
-  int64_t allocated_ = 0;
-  std::shared_ptr<Pool> pool_;
+  BufferPool pool_;
   std::vector<Subtree> subtrees_;
   std::shared_ptr<Buffer> open_;
 };

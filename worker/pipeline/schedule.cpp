@@ -187,6 +187,28 @@ Result<PipelineSchedule> make_schedule(PipelineKind kind, const PipelineShape& s
   return schedule;
 }
 
+// In groups of `stages`, so that a stage has other micro batches to do while one goes round.
+PipelineSchedule make_forward_schedule(const PipelineShape& shape) {
+  List list;
+  for (int first = 0; first < shape.micro_batches; first += shape.stages) {
+    const int end = std::min(first + shape.stages, shape.micro_batches);
+    for (int chunk = 0; chunk < shape.chunks; ++chunk) {
+      for (int m = first; m < end; ++m) list.push_back({InstructionKind::kForward, chunk, m});
+    }
+  }
+  return {shape, std::vector<List>(static_cast<size_t>(shape.stages), list)};
+}
+
+std::vector<size_t> slots_of_chunks(const PipelineSchedule& schedule, int stage) {
+  std::vector<size_t> most(static_cast<size_t>(schedule.shape.chunks)), kept = most;
+  for (const Instruction& i : schedule.stages[static_cast<size_t>(stage)]) {
+    const auto chunk = static_cast<size_t>(i.chunk);
+    if (i.kind == InstructionKind::kForward) most[chunk] = std::max(most[chunk], ++kept[chunk]);
+    if (i.kind == InstructionKind::kBackward || i.kind == InstructionKind::kBackwardWeight) --kept[chunk];
+  }
+  return most;
+}
+
 Status check_schedule(const PipelineSchedule& schedule) {
   const PipelineShape& shape = schedule.shape;
   if (schedule.stages.size() != static_cast<size_t>(shape.stages)) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -75,6 +76,13 @@ struct PipelineSchedule {
 // Bad input, with the mend: a number below 1, chunks where the schedule has none, or micro batches that are no multiple
 // of the stages (interleaved).
 Result<PipelineSchedule> make_schedule(PipelineKind kind, const PipelineShape& shape);
+
+// Forwards alone, as an evaluation needs them; any number of micro batches.
+PipelineSchedule make_forward_schedule(const PipelineShape& shape);
+
+// The most micro batches that each chunk of a stage keeps at a time: from their forward to the end of their last
+// gradient.
+std::vector<size_t> slots_of_chunks(const PipelineSchedule& schedule, int stage);
 
 // What every list must hold, whoever wrote it: each (chunk, micro batch) once forward and once backward, whole or as
 // input before weights; each chunk's weight gradients in rising micro batch; and on each link, messages taken in the

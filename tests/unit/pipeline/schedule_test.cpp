@@ -123,6 +123,53 @@ TEST(ScheduleTest, ShapesThatAScheduleCannotRunAreRefusedWithTheMend) {
   refused(PipelineKind::kInterleaved, {4, 2, 6}, "found 6 over 4 stages; change one of them");
 }
 
+// As the page's table says: of micro batches that are kept at a time.
+TEST(ScheduleTest, SlotsAreWhatEachChunkKeepsAtATime) {
+  for_each_schedule(5, 12, [](PipelineKind kind, const PipelineSchedule& schedule) {
+    const auto [p, v, m] = schedule.shape;
+    for (int s = 0; s < p; ++s) {
+      const std::vector<size_t> slots = slots_of_chunks(schedule, s);
+      ASSERT_EQ(slots.size(), static_cast<size_t>(v));
+      if (kind == PipelineKind::kInterleaved) {
+        for (const size_t kept : slots) EXPECT_LE(kept, static_cast<size_t>(std::min(m, 2 * p)));
+        continue;
+      }
+      const std::map<PipelineKind, int> expected = {{PipelineKind::kGPipe, m},
+                                                    {PipelineKind::kOneForwardOneBackward, std::min(m, p - s)},
+                                                    {PipelineKind::kZeroBubbleH1, std::min(m, p)}};
+      EXPECT_EQ(slots.front(), static_cast<size_t>(expected.at(kind))) << name_of(kind, schedule.shape) << " " << s;
+    }
+  });
+}
+
+TEST(ScheduleTest, ForwardsAloneGoThroughAllRunsAndStandStillNowhere) {
+  for (int p = 1; p <= 4; ++p) {
+    for (int v = 1; v <= 3; ++v) {
+      for (int m = 1; m <= 9; ++m) {
+        const PipelineSchedule schedule = make_forward_schedule({p, v, m});
+        // Round after round each stage does what it can; a message fits as long as its buffer has room.
+        std::vector<size_t> next(static_cast<size_t>(p));
+        std::map<std::pair<int, MessageTag>, int> sent;
+        size_t done = 0;
+        for (bool moved = true; moved;) {
+          moved = false;
+          for (int s = 0; s < p; ++s) {
+            const auto& list = schedule.stages[static_cast<size_t>(s)];
+            size_t& at = next[static_cast<size_t>(s)];
+            if (at == list.size()) continue;
+            const auto input = input_of(schedule.shape, s, list[at]), output = output_of(schedule.shape, s, list[at]);
+            if (input && sent.erase({s, *input}) == 0) continue;
+            if (output) sent[{receiver_of(schedule.shape, s, output->kind), *output}] = 1;
+            ++at, ++done, moved = true;
+          }
+        }
+        EXPECT_EQ(done, static_cast<size_t>(p * v * m)) << p << " stages, " << v << " chunks, " << m;
+        EXPECT_TRUE(sent.empty());
+      }
+    }
+  }
+}
+
 TEST(ScheduleTest, NamesGoThereAndBack) {
   for (const PipelineKind kind : kPipelineKinds) {
     const auto parsed = parse_pipeline_kind(pipeline_kind_name(kind));
