@@ -154,6 +154,8 @@ struct HoldingsReport {
   reloaded @2 :Bool;
   holdings @3 :List(RangeHolding);
   records @4 :List(StepRecord);
+  stale @5 :List(UInt64);
+  # Whom that decision named stale: one of them that has not heard of it holds nothing of worth now either.
 }
 
 struct RangeSource {

@@ -202,12 +202,17 @@ void read(schema::RangeData::Reader from, RangeData* to) {
   to->state = from.getState();
 }
 
+void write_workers(capnp::List<uint64_t>::Builder to, const std::vector<WorkerId>& from) {
+  for (uint32_t i = 0; i < from.size(); ++i) to.set(i, from[i].value);
+}
+
 void write(schema::HoldingsReport::Builder to, const HoldingsReport& from) {
   to.setJoined(from.joined.value);
   to.setDecided(from.decided.value);
   to.setReloaded(from.reloaded);
   write_list(to.initHoldings(static_cast<uint32_t>(from.holdings.size())), from.holdings);
   write_list(to.initRecords(static_cast<uint32_t>(from.records.size())), from.records);
+  write_workers(to.initStale(static_cast<uint32_t>(from.stale.size())), from.stale);
 }
 void read(schema::HoldingsReport::Reader from, HoldingsReport* to) {
   to->joined.value = from.getJoined();
@@ -215,14 +220,14 @@ void read(schema::HoldingsReport::Reader from, HoldingsReport* to) {
   to->reloaded = from.getReloaded();
   read_list(from.getHoldings(), &to->holdings);
   read_list(from.getRecords(), &to->records);
+  for (const uint64_t worker : from.getStale()) to->stale.push_back({worker});
 }
 
 void write(schema::RecoveryDecision::Builder to, const RecoveryDecision& from) {
   to.setBase(from.base);
   to.setReload(from.reload);
   write_list(to.initRecords(static_cast<uint32_t>(from.records.size())), from.records);
-  auto stale = to.initStale(static_cast<uint32_t>(from.stale.size()));
-  for (uint32_t i = 0; i < from.stale.size(); ++i) stale.set(i, from.stale[i].value);
+  write_workers(to.initStale(static_cast<uint32_t>(from.stale.size())), from.stale);
   write_list(to.initSources(static_cast<uint32_t>(from.sources.size())), from.sources);
 }
 void read(schema::RecoveryDecision::Reader from, RecoveryDecision* to) {

@@ -108,7 +108,8 @@ struct HoldingsReport {
   Generation decided;     // the last one whose decision it heard
   bool reloaded = false;  // that decision was to load a checkpoint
   std::vector<RangeHolding> holdings;
-  std::vector<StepRecord> records;  // of the newest steps
+  std::vector<StepRecord> records;   // of the newest steps
+  std::vector<WorkerId> stale = {};  // whom that decision named stale
   bool operator==(const HoldingsReport&) const = default;
 };
 struct RangeSource {

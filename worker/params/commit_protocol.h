@@ -248,7 +248,8 @@ class CommitProtocol {
   std::vector<uint32_t> needed_, led_;
   Generation joined_;  // the one before plan_ that this worker took part in
   Generation decided_;
-  bool reloaded_ = false;
+  bool reloaded_ = false;        // by that decision
+  std::vector<WorkerId> stale_;  // whom it named stale
   Time waiting_since_;
   std::map<uint64_t, Pending> outbox_;  // by request, until answered
 

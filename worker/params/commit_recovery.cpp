@@ -8,7 +8,7 @@ namespace strand {
 
 void CommitProtocol::report_holdings() {
   std::erase_if(sums_, [&](const auto& entry) { return !holdings_.contains(entry.first.second); });
-  HoldingsReport report{joined_, decided_, reloaded_, {}, {records_.begin(), records_.end()}};
+  HoldingsReport report{joined_, decided_, reloaded_, {}, {records_.begin(), records_.end()}, stale_};
   for (const auto& [range, holding] : holdings_) {
     RangeHolding told{range, holding.version, holding.planned, {}};
     for (const auto& [key, sum] : sums_) {
@@ -59,6 +59,7 @@ bool CommitProtocol::on_decision(const Header& header, const RecoveryDecision& d
   if (phase_ != Phase::kGathering) return true;
   decided_ = plan_.generation;
   reloaded_ = decision.reload;
+  stale_ = decision.stale;
   waiting_since_ = now_;
   keep_what_is_right(decision);
   committed_ = base_ = started_ = told_norms_ = decision.base;

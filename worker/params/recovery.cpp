@@ -44,18 +44,22 @@ class Decider {
   }
 
  private:
-  // Who missed the newest decision, or a reload, holds nothing of worth: whatever was needed of it then was taken over.
+  // Who took no part in the newest decision holds nothing of worth: whatever was needed of it then was taken over. So
+  // does who took part and was named stale, or was to reload, until it has heard so.
   void sort_out(std::vector<WorkerId>* stale) {
     Generation decided;
     bool reloaded = false;
+    std::set<WorkerId> named;
     for (const auto& [worker, report] : reports_) {
       if (report.decided > decided) {
         decided = report.decided;
         reloaded = report.reloaded;
+        named = {report.stale.begin(), report.stale.end()};
       }
     }
     for (const auto& [worker, report] : reports_) {
-      const bool missed = report.joined < decided || (reloaded && report.decided < decided);
+      const bool is_void = reloaded || named.contains(worker);
+      const bool missed = report.joined < decided || (is_void && report.decided < decided);
       if (missed) stale->push_back(worker);
       if (!missed) valid_.push_back(worker);
     }

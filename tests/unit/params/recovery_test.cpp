@@ -158,6 +158,21 @@ TEST(Recovery, AReloadThatOnlySomeHeardVoidsWhatTheOthersHold) {
   EXPECT_EQ(d.stale, std::vector<WorkerId>{{2}});
 }
 
+// Worker 2 missed a reload long ago, was named stale by the decision after it, and has heard of neither.
+TEST(Recovery, WhoWasNamedStaleStaysSoUntilItHears) {
+  Case c;
+  c.report(1, {c.holding(0, 4), c.holding(1, 4)});
+  c.reports[{1}].stale = {{2}};
+  c.report(2, {c.holding(0, 7)});
+  c.reports[{2}].decided.value = 2;
+  const RecoveryDecision d = c.decide().decision;
+  EXPECT_FALSE(d.reload);
+  EXPECT_EQ(d.base, 4);
+  EXPECT_EQ(d.stale, std::vector<WorkerId>{{2}});
+  c.reports[{2}].decided.value = 4;  // has heard, and what it holds is of after that
+  EXPECT_TRUE(c.decide().decision.stale.empty());
+}
+
 TEST(Recovery, AStepThatIsNotFiniteIsNeverRolledForward) {
   Case c;
   HeldSum bad = c.sum(8, 4, 1);

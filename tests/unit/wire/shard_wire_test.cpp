@@ -92,8 +92,8 @@ void fill(Random& random, RangeData* v) {
   fill_all(random, range, version, state);
 }
 void fill(Random& random, HoldingsReport* v) {
-  auto& [joined, decided, reloaded, holdings, records] = *v;
-  fill_all(random, joined, decided, reloaded, holdings, records);
+  auto& [joined, decided, reloaded, holdings, records, stale] = *v;
+  fill_all(random, joined, decided, reloaded, holdings, records, stale);
 }
 void fill(Random& random, RecoveryDecision* v) {
   auto& [base, reload, records, stale, sources] = *v;
