@@ -50,7 +50,7 @@ Process::Process(const std::string& folder, const std::string& tag, std::vector<
   STRAND_CHECK(pid_ >= 0);
   if (pid_ == 0) {
     setpgid(0, 0);
-    signal(SIGINT, SIG_DFL);  // ignored in what a shell runs in the background, and our program leaves that as it is
+    ::signal(SIGINT, SIG_DFL);  // ignored in what a shell runs in the background, and our program leaves that as it is
     const int out = open(out_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
     const int err = open(err_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
     dup2(out, STDOUT_FILENO);
