@@ -45,7 +45,7 @@ void ShardWorld::start(Process& p) {
   p.incarnation.value = ++incarnations_;
   p.alive = p.known = true;
   p.paused_until = {};
-  p.joined_before = {};
+  p.left_out = {};
   p.stage = -1;
   p.store = std::make_unique<SymbolicStore>(serial_.get(), [this, id = p.id](const std::string& text) {
     violation(concat("worker ", id.value, ": ", text));
@@ -86,7 +86,6 @@ void ShardWorld::when_awake(size_t worker, Incarnation incarnation, const Protoc
 
 void ShardWorld::happens(Process& p, const ProtocolEvent& event) {
   const auto* plan = std::get_if<NewPlan>(&event);
-  if (plan != nullptr && plan->plan.generation > p.protocol->generation()) p.joined_before = p.protocol->generation();
   if (plan != nullptr || !p.protocol->training()) had_ = had(p);
   const auto* loaded = std::get_if<CheckpointLoaded>(&event);
   if (loaded != nullptr && loaded->generation == p.protocol->generation()) {

@@ -68,9 +68,9 @@ class ShardWorld {
     Incarnation incarnation;
     bool alive = false, known = true;  // known: the coordinator counts on it
     Time paused_until;
-    Generation joined_before;  // the generation before its newest plan that it took part in
-    int stage = -1;            // in its last plan
-    LoadCheckpoint loading;    // the newest
+    Generation left_out;     // the newest generation that decided without it
+    int stage = -1;          // in its last plan
+    LoadCheckpoint loading;  // the newest
     std::unique_ptr<SymbolicStore> store;
     std::unique_ptr<CommitProtocol> protocol;
   };
@@ -93,6 +93,7 @@ class ShardWorld {
   void check_sent(Process& p, const SendToWorker& action);
   void check_norm(Process& p, Step step);
   void check_decision(Process& p, const RecoveryDecision& decision);
+  void tell_holdings(const Process& decider, const GroupMember& m);
   void check_committed(Process& p, const StepRecord& record);
   void close_on_count(Process& to, const ShardMail& mail);
 
@@ -128,7 +129,7 @@ class ShardWorld {
   };
   Had had(const Process& p) const;
   Had had_;
-  bool reloaded_ = false;  // by the newest decision
+  Generation last_reload_;
 };
 
 }  // namespace strand::sim

@@ -59,7 +59,22 @@ ShardWorld::Had ShardWorld::had(const Process& p) const {
   return had;
 }
 
-// No committed step is lost while every range has a holder who has it, and who took part in the last decision.
+// For people who look at a failing seed.
+void ShardWorld::tell_holdings(const Process& decider, const GroupMember& m) {
+  const Process* p = living(m.worker);
+  if (p == nullptr || p->incarnation != m.incarnation) {
+    history_.push_back(concat("  worker ", m.worker.value, " is gone"));
+    return;
+  }
+  const Had has = p == &decider ? had_ : had(*p);
+  std::string versions;
+  for (const Step version : has.versions) versions += concat(" ", version);
+  history_.push_back(concat("  worker ", m.worker.value, " of generation ", p->protocol->generation().value,
+                            ", left out of ", p->left_out.value, ", decided ", has.decided.value, ", at:", versions));
+}
+
+// No committed step is lost while every range has a holder who has it, and who has not missed a decision without it or
+// a reload.
 void ShardWorld::check_decision(Process& p, const RecoveryDecision& decision) {
   const GroupPlan& plan = plans_.at(p.protocol->generation().value);
   if (plan.generation < decided_) {  // of sleepers who woke up late: it binds nobody who took part in a newer one
@@ -71,9 +86,9 @@ void ShardWorld::check_decision(Process& p, const RecoveryDecision& decision) {
   for (const auto* list : {&plan.members, &plan.leaving}) {
     for (const GroupMember& m : *list) {
       const Process* holder = living(m.worker);
-      if (holder == nullptr || holder->joined_before < decided_) continue;
+      if (holder == nullptr) continue;
       const Had has = holder == &p ? had_ : had(*holder);
-      if (reloaded_ && has.decided < decided_) continue;
+      if (has.decided < std::max(holder->left_out, last_reload_)) continue;  // of a way that was given up
       for (size_t range = 0; range < kept.size(); ++range) {
         const Step version = has.versions[range];
         if (version >= committed_ || (version >= 0 && version == committed_ - 1 && has.sums[range])) kept[range] = true;
@@ -83,11 +98,17 @@ void ShardWorld::check_decision(Process& p, const RecoveryDecision& decision) {
   const bool all_kept = std::find(kept.begin(), kept.end(), false) == kept.end();
   const bool lost = decision.reload ? decided_.value != 0 : decision.base < committed_;
   if (lost && all_kept) {
+    for (const auto* list : {&plan.members, &plan.leaving}) {
+      for (const GroupMember& m : *list) tell_holdings(p, m);
+    }
     violation(concat("step ", committed_, " was committed and is held, but generation ", plan.generation.value,
                      decision.reload ? " reloads " : " goes on from ", decision.base));
   }
   decided_ = plan.generation;
-  reloaded_ = decision.reload;
+  if (decision.reload) last_reload_ = plan.generation;
+  for (Process& other : workers_) {
+    if (find_member(plan, other.id) == nullptr) other.left_out = plan.generation;
+  }
   reloads_ += decision.reload;
   if (decision.reload || decision.base < committed_) committed_ = decision.base;
   history_.push_back(concat(to_seconds(queue_.now() - Time{}), " s: generation ", plan.generation.value,
