@@ -45,6 +45,20 @@ std::string block_of(const std::string& name) {
 
 }  // namespace
 
+GroupPlan plan_of(const JobSpec& spec, Generation generation, std::vector<GroupMember> members,
+                  std::vector<GroupMember> leaving) {
+  GroupPlan plan;
+  plan.generation = generation;
+  for (const GroupMember& m : members) plan.replicas = std::max(plan.replicas, m.replica + 1);
+  plan.stages = static_cast<int>(spec.parallel.stages);
+  plan.lanes = spec.train.lanes;
+  plan.lane_shares = spec.parallel.lane_shares;
+  plan.backup = spec.parallel.backup;
+  plan.members = std::move(members);
+  plan.leaving = std::move(leaving);
+  return plan;
+}
+
 Status check_plan(const GroupPlan& plan) {
   STRAND_TRY(check_shape(plan));
   std::set<WorkerId> workers;

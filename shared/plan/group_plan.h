@@ -8,6 +8,7 @@
 
 #include "shared/base/ids.h"
 #include "shared/base/result.h"
+#include "shared/job_spec/job_spec.h"
 #include "shared/job_spec/parameter_table.h"
 #include "shared/plan/group_member.h"
 #include "shared/plan/key_range.h"
@@ -29,6 +30,9 @@ struct GroupPlan {
   bool operator==(const GroupPlan&) const = default;
 };
 
+// Of members as they are assigned: one for each place of whole replicas. The rest is as the job says.
+GroupPlan plan_of(const JobSpec& spec, Generation generation, std::vector<GroupMember> members,
+                  std::vector<GroupMember> leaving);
 // kBadInput, saying what is wrong: no generation, replicas or stages below 1, lanes that are not a power of two or
 // fewer than replicas, shares that do not fit, a (replica, stage) without a member or with two, a worker twice, no
 // endpoint in a group of several.

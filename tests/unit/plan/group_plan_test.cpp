@@ -30,6 +30,26 @@ GroupPlan plan_of(int replicas, int stages, int64_t lanes) {
   return plan;
 }
 
+TEST(GroupPlan, IsMadeFromTheJobAndItsMembers) {
+  JobSpec spec;
+  spec.train.lanes = 8;
+  spec.parallel.replicas = 3;
+  spec.parallel.stages = 2;
+  spec.parallel.lane_shares = {4, 2, 1};
+  spec.parallel.backup = false;
+  const GroupPlan expected = plan_of(2, 2, 8);  // one replica fewer than wanted
+  GroupPlan plan = plan_of(spec, Generation{5}, expected.members, {});
+  EXPECT_TRUE(check_plan(plan).ok());
+  EXPECT_EQ(plan.generation, Generation{5});
+  EXPECT_EQ(plan.replicas, 2);
+  EXPECT_EQ(plan.stages, 2);
+  EXPECT_EQ(plan.lanes, 8);
+  EXPECT_FALSE(plan.backup);
+  EXPECT_EQ(deal_lanes(plan.lanes, plan.replicas, plan.lane_shares), (std::vector<LaneRun>{{0, 5}, {5, 3}}));
+  plan.members.pop_back();
+  EXPECT_FALSE(check_plan(plan).ok());
+}
+
 // --- lanes ----------------------------------------------------------------------------------------------------------
 
 TEST(GroupPlan, LanesAreDealtInContiguousRunsThatDifferByAtMostOne) {
