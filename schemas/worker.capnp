@@ -34,6 +34,8 @@ struct Hello {
   memoryBytes @4 :UInt64;
   # What the worker may use on its device; admission compares it with the job's estimate.
   state @5 :WorkerState;
+  endpoint @6 :Text;
+  # Where the other workers of a generation reach this one. Empty: nowhere; then it can only work alone.
 }
 
 struct Welcome {
@@ -69,20 +71,49 @@ struct Assign {
   # verifies. Empty: start from the initial weights.
   directoryToken @4 :Text;
   # What the file runDirectory/token holds. A worker that reads anything else there sees another file system and answers
-  # JobFailed with badInput.
+  # JobFailed with badInput and elsewhere.
+  members @5 :List(Member);
+  # The whole generation, replica by replica, in each by stage. The receiver's own place is the one with its id and
+  # incarnation, here or among those leaving; an Assign without it is not meant for this process and is dropped.
+  recordedStep @6 :Int64;
+  # The newest step of the job whose StepReport the coordinator has recorded. The one that reports in this generation also
+  # reports the committed steps above it that it knows of: those of a reporter that is gone.
+  leaving @7 :List(Member);
+  # Live members of the generation before that have no place in this one (their replica and stage say nothing). They get
+  # the Assign as well, give what they hold to the members that ask, and are told to stop after the first step.
+
+  struct Member {
+    worker @0 :UInt64;
+    incarnation @1 :UInt64;
+    replica @2 :Int32;
+    # 0 to replicas - 1 of this generation: renumbered when one leaves.
+    stage @3 :Int32;
+    endpoint @4 :Text;
+    # As said in its Hello.
+  }
 }
 
 struct Heartbeat {
   # worker -> coordinator: every third of a lease and on every change of state. Header: job, generation and step now. The
   # coordinator answers with a Heartbeat of its own (only header.request is set), so that the worker knows it is heard; a
   # worker that hears nothing for a whole lease says Hello and goes on training. Never resent: the next one says more.
+  # The coordinator also says it unasked, to learn from its own socket whether the worker is still connected.
 
   state @0 :WorkerState;
+  workNanoseconds @1 :Int64;
+  # What this worker itself computed in a step, without waiting for rows or for others, averaged over the last steps: by it a
+  # straggler is named. 0: not known yet. The coordinator's is 0.
+  suspects @2 :List(UInt64);
+  # Ids of the members (or leaving ones) of this generation that keep this worker waiting for longer than its deadline, though
+  # they may well be heard by the coordinator: a cut between two workers. Said until they have answered. The coordinator
+  # waits for what others say, and plans a generation without one of them.
 }
 
 struct StepReport {
-  # worker -> coordinator: after every committed step (header.step). The worker keeps it and sends it again until its Ack
-  # arrives, so a restarted coordinator misses none. The coordinator records a step once, whatever arrives twice.
+  # worker -> coordinator: after every committed step (header.step), by one member of the generation: replica 0, last
+  # stage. It keeps it and sends it again until its Ack arrives, so a restarted coordinator misses none. The coordinator
+  # records a step once, whatever arrives twice. The last stages of the other replicas keep the newest ones, for when they
+  # report in a later generation.
 
   loss @0 :Float64;
   # Mean over the step's predicted tokens, in nats.
@@ -124,18 +155,21 @@ struct Ack {
 }
 
 struct PartSaved {
-  # worker -> coordinator, resent until Ack: one file of checkpoint header.step is durable. When every range of the current
-  # generation has reported, the coordinator writes the manifest; a report of an older generation is dropped.
+  # worker -> coordinator, resent until Ack: this member's part of checkpoint header.step is durable. Every member of the
+  # generation writes exactly one, with the ranges it is the primary of. When each of them has reported, the coordinator
+  # writes the manifest and acknowledges; a report of an older generation is dropped.
 
   file @0 :Text;
-  # Relative to checkpoints/: "step-S/gG-RANGE". Created exclusively, never rewritten.
+  # Relative to checkpoints/: "step-S/gG-rR-sS", of the member's generation, replica and stage. Created exclusively, never
+  # rewritten; a name that no other member has.
   bytes @1 :UInt64;
   checksum @2 :Common.Digest;
   # Of the whole file, computed from memory before the bytes were written.
   digest @3 :Common.Digest;
-  # Of the model at that step.
+  # Of the model at that step. Zero where this member does not know it; those that do must agree. With nobody who knows it
+  # the coordinator makes it from blockDigests.
   stateDigest @4 :Common.Digest;
-  # Of the model, both moments, step and next row.
+  # Of the model, both moments, step and next row. Likewise.
   nextRow @5 :UInt64;
   # First row of the run that this checkpoint has not seen.
   dataset @6 :List(Common.FingerprintField);
@@ -157,8 +191,9 @@ struct PartSaved {
 }
 
 struct JobFinished {
-  # worker -> coordinator, resent until Ack: the last step is committed and its checkpoint durable. The numbers are those of
-  # the final report.
+  # worker -> coordinator, resent until Ack: the last step is committed and this member's part of its checkpoint durable. The
+  # job is done once every member of the generation has said so; they are acknowledged then. The numbers are those of the
+  # final report, and count from the member that reports steps; the others leave them 0.
 
   trainLoss @0 :Float64;
   evalLoss @1 :Float64;
@@ -174,9 +209,10 @@ struct JobFinished {
   flopsUtilization @8 :Float64;
   # Share of the matrix rate measured by this process.
   digest @9 :Common.Digest;
-  # Of the weights that were evaluated: those of the last step, or, of a task with a dev set, of the best one.
+  # Of the weights that were evaluated: those of the last step, or, of a task with a dev set, of the best one. Zero where
+  # no member knows the whole: the coordinator takes the one of that step's checkpoint.
   stateDigest @10 :Common.Digest;
-  # Of the training state at the last step.
+  # Of the training state at the last step. Likewise.
   best @11 :Common.BestEvaluation;
   # A task with a dev set: what was chosen. Its step is the one `digest` belongs to.
   dev @12 :Text;
@@ -185,21 +221,26 @@ struct JobFinished {
 }
 
 struct JobFailed {
-  # worker -> coordinator, resent until Ack. The code decides what happens next: badInput is never retried, corrupt loads an
-  # older checkpoint, unavailable is tried again.
+  # worker -> coordinator, resent until Ack. The code decides what happens next: badInput and notFound are never retried,
+  # corrupt loads an older checkpoint, unavailable and deadline (a peer did not answer) are tried again and blame nobody,
+  # anything else is tried elsewhere first.
 
   code @0 :UInt8;
   # Common.ErrorCode
   reason @1 :Text;
+  elsewhere @2 :Bool;
+  # True: the job is fine, this worker cannot take part (another file system, too little memory). The others go on without
+  # it, and this process is not given the job again.
 }
 
 struct Stop {
-  # coordinator -> worker, resent until Stopped: leave the job.
+  # coordinator -> worker, resent until Stopped: leave the job. Also said to a member that the next generation does without.
 
   checkpoint @0 :Bool;
   # True (pause, Ctrl-C): save the newest committed step first; PartSaved comes before Stopped. False (cancel): at once.
 }
 
 struct Stopped {
-  # worker -> coordinator, resent until Ack: the job is left; header.step is the last committed step.
+  # worker -> coordinator, resent until Ack: the job is left; header.step is the last committed step. The job rests once
+  # every member of the generation has left; they are acknowledged then.
 }

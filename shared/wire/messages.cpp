@@ -116,6 +116,7 @@ void write(schema::Hello::Builder to, const Hello& from) {
   to.setNumerics(text(from.numerics));
   to.setMemoryBytes(from.memory_bytes);
   to.setState(static_cast<schema::WorkerState>(from.state));
+  to.setEndpoint(text(from.endpoint));
 }
 void read(schema::Hello::Reader from, Hello* to) {
   to->host = read_text(from.getHost());
@@ -124,6 +125,7 @@ void read(schema::Hello::Reader from, Hello* to) {
   to->numerics = read_text(from.getNumerics());
   to->memory_bytes = from.getMemoryBytes();
   to->state = read(from.getState());
+  to->endpoint = read_text(from.getEndpoint());
 }
 
 void write(schema::Welcome::Builder to, const Welcome& from) {
@@ -142,6 +144,18 @@ void read(schema::Refused::Reader from, Refused* to) {
   to->reason = read_text(from.getReason());
 }
 
+void write(schema::Assign::Member::Builder to, const GroupMember& from) {
+  to.setWorker(from.worker.value);
+  to.setIncarnation(from.incarnation.value);
+  to.setReplica(from.replica);
+  to.setStage(from.stage);
+  to.setEndpoint(text(from.endpoint));
+}
+GroupMember read(schema::Assign::Member::Reader from) {
+  return {
+      {from.getWorker()}, {from.getIncarnation()}, from.getReplica(), from.getStage(), read_text(from.getEndpoint())};
+}
+
 void write(schema::Assign::Builder to, const Assign& from) {
   to.setJobToml(text(from.job_toml));
   to.setRunDirectory(text(from.run_directory));
@@ -149,6 +163,11 @@ void write(schema::Assign::Builder to, const Assign& from) {
   auto checkpoints = to.initCheckpoints(from.checkpoints.size());
   for (uint32_t i = 0; i < from.checkpoints.size(); ++i) checkpoints.set(i, from.checkpoints[i]);
   to.setDirectoryToken(text(from.directory_token));
+  auto members = to.initMembers(from.members.size());
+  for (uint32_t i = 0; i < from.members.size(); ++i) write(members[i], from.members[i]);
+  to.setRecordedStep(from.recorded_step);
+  auto leaving = to.initLeaving(from.leaving.size());
+  for (uint32_t i = 0; i < from.leaving.size(); ++i) write(leaving[i], from.leaving[i]);
 }
 void read(schema::Assign::Reader from, Assign* to) {
   to->job_toml = read_text(from.getJobToml());
@@ -156,13 +175,21 @@ void read(schema::Assign::Reader from, Assign* to) {
   to->data_endpoints = read(from.getDataEndpoints());
   for (Step step : from.getCheckpoints()) to->checkpoints.push_back(step);
   to->directory_token = read_text(from.getDirectoryToken());
+  for (auto member : from.getMembers()) to->members.push_back(read(member));
+  to->recorded_step = from.getRecordedStep();
+  for (auto member : from.getLeaving()) to->leaving.push_back(read(member));
 }
 
 void write(schema::Heartbeat::Builder to, const Heartbeat& from) {
   to.setState(static_cast<schema::WorkerState>(from.state));
+  to.setWorkNanoseconds(from.work_nanoseconds);
+  auto suspects = to.initSuspects(from.suspects.size());
+  for (uint32_t i = 0; i < from.suspects.size(); ++i) suspects.set(i, from.suspects[i].value);
 }
 void read(schema::Heartbeat::Reader from, Heartbeat* to) {
   to->state = read(from.getState());
+  to->work_nanoseconds = from.getWorkNanoseconds();
+  for (const uint64_t suspect : from.getSuspects()) to->suspects.push_back({suspect});
 }
 
 void write(schema::StepReport::Builder to, const StepReport& from) {
@@ -269,10 +296,12 @@ void read(schema::JobFinished::Reader from, JobFinished* to) {
 void write(schema::JobFailed::Builder to, const JobFailed& from) {
   to.setCode(from.code);
   to.setReason(text(from.reason));
+  to.setElsewhere(from.elsewhere);
 }
 void read(schema::JobFailed::Reader from, JobFailed* to) {
   to->code = from.getCode();
   to->reason = read_text(from.getReason());
+  to->elsewhere = from.getElsewhere();
 }
 
 void write(schema::Stop::Builder to, const Stop& from) {

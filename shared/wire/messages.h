@@ -10,11 +10,12 @@
 #include "shared/base/hash.h"
 #include "shared/base/ids.h"
 #include "shared/base/result.h"
+#include "shared/plan/group_member.h"
 #include "shared/plan/key_range.h"
 
 namespace strand {
 
-constexpr uint32_t kWireVersion = 2;  // 2: rows come in sets, with targets and labels
+constexpr uint32_t kWireVersion = 3;  // 3: generations of many workers
 
 // Who sends, about what. The receiver drops and counts a message whose generation is older than its own for that job.
 struct Header {
@@ -63,6 +64,7 @@ struct Hello {
   std::string numerics;  // numerics fingerprint (DESIGN section 5)
   uint64_t memory_bytes = 0;
   WorkerState state = WorkerState::kIdle;
+  std::string endpoint;  // where other workers reach this one; empty: nowhere
   bool operator==(const Hello&) const = default;
 };
 struct Welcome {
@@ -84,14 +86,20 @@ struct Assign {
   std::vector<std::string> data_endpoints;
   std::vector<Step> checkpoints;  // valid as far as the catalogue knows, newest first; empty = from initial weights
   std::string directory_token;    // what run_directory/token must hold, else JobFailed kBadInput: another file system
+  std::vector<GroupMember> members;  // of the generation, by replica, then stage; the receiver finds itself in it
+  Step recorded_step = 0;            // the reporting member also reports the committed steps above it that it knows
+  std::vector<GroupMember> leaving;  // live members of the generation before without a place in this one
   bool operator==(const Assign&) const = default;
 };
 // worker -> coordinator, every lease / 3 and on every change of state.
 struct Heartbeat {
   WorkerState state = WorkerState::kIdle;
+  int64_t work_nanoseconds = 0;         // own computing per step, waiting left out, averaged; 0: not known
+  std::vector<WorkerId> suspects = {};  // of this generation: they keep this worker waiting beyond its deadline
   bool operator==(const Heartbeat&) const = default;
 };
-// worker -> coordinator after a step. Kept by the worker until acknowledged (Ack), so none is lost with a coordinator.
+// worker -> coordinator after a step, from replica 0's last stage. Kept by the worker until acknowledged (Ack), so none
+// is lost with a coordinator.
 struct StepReport {
   double loss = 0;  // mean nats per predicted token
   double gradient_norm = 0;
@@ -112,12 +120,12 @@ struct StepReport {
 struct Ack {
   bool operator==(const Ack&) const = default;
 };
-// worker -> coordinator, resent until Ack: one range file of checkpoint header.step is durable.
+// worker -> coordinator, resent until Ack: this member's one file of checkpoint header.step is durable.
 struct PartSaved {
-  std::string file;  // relative to checkpoints/, "step-S/gG-RANGE"
+  std::string file;  // relative to checkpoints/, "step-S/gG-rR-sS"
   uint64_t bytes = 0;
   Digest128 checksum;  // of the whole file
-  Digest128 digest;    // model digest at that step
+  Digest128 digest;    // model digest at that step; zero (and state_digest) where this member does not know it
   Digest128 state_digest;
   uint64_t next_row = 0;
   std::vector<FingerprintField> dataset;  // what this job trains on; goes into the manifest
@@ -134,7 +142,8 @@ struct JobFinished {
   int64_t tokens = 0;  // predicted by this process since it began on the job
   double tokens_per_second = 0;
   double flops_utilization = 0;  // share of the matrix rate measured by this process
-  // Of the evaluated weights (a task with a dev set: of the best step's), and of the training state at the last step.
+  // Of the evaluated weights (a task with a dev set: of the best step's), and of the training state at the last step;
+  // zero: as that step's checkpoint says.
   Digest128 digest, state_digest;
   BestEvaluation best;    // a task with a dev set: what was chosen
   std::string dev, test;  // a task: metrics of those weights, as JSON with "loss"; empty: no such set
@@ -144,6 +153,7 @@ struct JobFinished {
 struct JobFailed {
   uint8_t code = 0;  // ErrorCode
   std::string reason;
+  bool elsewhere = false;  // this worker cannot take part, another one can
   bool operator==(const JobFailed&) const = default;
 };
 // coordinator -> worker: make a checkpoint of the newest committed step and stop. Answer: PartSaved..., then Stopped.

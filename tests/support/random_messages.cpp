@@ -64,6 +64,10 @@ void fill_one(TestRandom& random, KeyRange* value) {
 void fill_one(TestRandom& random, NamedMetric* value) {
   fill(random, value->name, value->value);
 }
+void fill_one(TestRandom& random, GroupMember* value) {
+  auto& [worker, incarnation, replica, stage, endpoint] = *value;
+  fill(random, worker, incarnation, replica, stage, endpoint);
+}
 void fill_one(TestRandom& random, PartBlock* value) {
   fill(random, value->tensor, value->block, value->elements, value->checksum[0], value->checksum[1],
        value->checksum[2]);
@@ -82,8 +86,8 @@ void fill(TestRandom& random, T&... values) {
 // The fields of a message, in order. A field left out here would also be left out of the round-trip test, so each
 // structure is taken apart whole: a new field does not compile until it is named.
 void fill_body(TestRandom& random, Hello& m) {
-  auto& [host, pid, version, numerics, memory, state] = m;
-  fill(random, host, pid, version, numerics, memory, state);
+  auto& [host, pid, version, numerics, memory, state, endpoint] = m;
+  fill(random, host, pid, version, numerics, memory, state, endpoint);
 }
 void fill_body(TestRandom& random, Welcome& m) {
   auto& [lease] = m;
@@ -94,12 +98,12 @@ void fill_body(TestRandom& random, Refused& m) {
   fill(random, code, reason);
 }
 void fill_body(TestRandom& random, Assign& m) {
-  auto& [job, directory, endpoints, checkpoints, token] = m;
-  fill(random, job, directory, endpoints, checkpoints, token);
+  auto& [job, directory, endpoints, checkpoints, token, members, recorded, leaving] = m;
+  fill(random, job, directory, endpoints, checkpoints, token, members, recorded, leaving);
 }
 void fill_body(TestRandom& random, Heartbeat& m) {
-  auto& [state] = m;
-  fill(random, state);
+  auto& [state, work, suspects] = m;
+  fill(random, state, work, suspects);
 }
 void fill_body(TestRandom& random, StepReport& m) {
   auto& [loss, norm, rate, tokens, step, data_wait, checkpoint_wait, evaluated, eval_loss, eval_bits, metrics, best,
@@ -118,8 +122,8 @@ void fill_body(TestRandom& random, JobFinished& m) {
        test);
 }
 void fill_body(TestRandom& random, JobFailed& m) {
-  auto& [code, reason] = m;
-  fill(random, code, reason);
+  auto& [code, reason, elsewhere] = m;
+  fill(random, code, reason, elsewhere);
 }
 void fill_body(TestRandom& random, Stop& m) {
   auto& [checkpoint] = m;
