@@ -29,34 +29,64 @@ CheckpointEntry entry_of(const Manifest& manifest) {
   return entry;
 }
 
-CheckpointCatalog::Part CheckpointCatalog::add_part(Generation generation, Step step, const PartSaved& part) {
+void CheckpointCatalog::expect(Generation generation, std::set<WorkerId> workers) {
+  if (generation != generation_) pending_.clear();
+  generation_ = generation;
+  expected_ = std::move(workers);
+}
+
+namespace {
+
+bool agree(const Digest128& a, const Digest128& b) {
+  return a == Digest128{} || b == Digest128{} || a == b;
+}
+
+// Of one step, from two workers.
+bool same_checkpoint(const PartSaved& a, const PartSaved& b) {
+  return a.file != b.file && agree(a.digest, b.digest) && agree(a.state_digest, b.state_digest) &&
+         a.next_row == b.next_row && a.best.metric == b.best.metric && a.best.step == b.best.step;
+}
+
+}  // namespace
+
+CheckpointCatalog::Part CheckpointCatalog::add_part(Generation generation, Step step, WorkerId from,
+                                                    const PartSaved& part) {
   const auto committed = entries_.find(step);
   if (committed != entries_.end() && committed->second.generation == generation) {
     const auto& files = committed->second.files;
     const bool known = std::find(files.begin(), files.end(), part.file) != files.end();
-    return known && committed->second.state_digest == part.state_digest ? Part::kAlreadyCommitted
-                                                                        : Part::kContradiction;
+    return known && agree(committed->second.state_digest, part.state_digest) ? Part::kAlreadyCommitted
+                                                                             : Part::kContradiction;
   }
-  Pending& pending = pending_[step];
-  if (pending.generation != generation) pending = Pending{generation, {}};
-  for (const auto& [file, other] : pending.parts) {
-    const bool same_state = other.digest == part.digest && other.state_digest == part.state_digest &&
-                            other.next_row == part.next_row && other.best.metric == part.best.metric &&
-                            other.best.step == part.best.step;
-    if (!same_state || (file == part.file && (other.checksum != part.checksum || other.bytes != part.bytes))) {
-      return Part::kContradiction;
-    }
+  if (generation != generation_ || !expected_.contains(from)) return Part::kUnexpected;
+  Parts& parts = pending_[step];
+  for (const auto& [worker, other] : parts) {
+    const bool same_file = other.file == part.file && other.checksum == part.checksum && other.bytes == part.bytes;
+    if (worker == from ? !same_file : !same_checkpoint(other, part)) return Part::kContradiction;
   }
-  pending.parts[part.file] = part;
-  return pending.parts.size() >= ranges_ ? Part::kComplete : Part::kWaiting;
+  parts[from] = part;
+  const auto reported = [&](WorkerId worker) { return parts.contains(worker); };
+  return std::ranges::all_of(expected_, reported) ? Part::kComplete : Part::kWaiting;
 }
 
 std::vector<PartSaved> CheckpointCatalog::parts(Step step) const {
   std::vector<PartSaved> result;
   const auto found = pending_.find(step);
   if (found == pending_.end()) return result;
-  for (const auto& [file, part] : found->second.parts) result.push_back(part);
+  for (const auto& [worker, part] : found->second) result.push_back(part);
+  std::ranges::sort(result, {}, &PartSaved::file);
   return result;
+}
+
+PartSaved CheckpointCatalog::merged(Step step) const {
+  PartSaved merged;
+  for (const PartSaved& part : parts(step)) {
+    if (merged.file.empty()) merged = part;
+    if (merged.digest == Digest128{}) merged.digest = part.digest;
+    if (merged.state_digest == Digest128{}) merged.state_digest = part.state_digest;
+    if (merged.dataset.empty()) merged.dataset = part.dataset;
+  }
+  return merged;
 }
 
 void CheckpointCatalog::commit(CheckpointEntry entry) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,19 +38,22 @@ CheckpointEntry entry_of(const Manifest& manifest);
 
 class CheckpointCatalog {
  public:
-  // How many ranges (part files) make a checkpoint of this job complete.
-  explicit CheckpointCatalog(size_t ranges = 1) : ranges_(ranges) {}
+  // A generation begins: parts of older ones can no longer complete. A checkpoint is complete once each of these
+  // workers has reported its part: a set, not a count.
+  void expect(Generation generation, std::set<WorkerId> workers);
 
-  enum class Part { kWaiting, kComplete, kAlreadyCommitted, kContradiction };
-  // The caller has already fenced: `generation` is the job's current one. kContradiction: the same file was reported
-  // with other content, or the part disagrees with the checkpoint's other parts; it is not taken.
-  Part add_part(Generation generation, Step step, const PartSaved& part);
+  enum class Part { kWaiting, kComplete, kAlreadyCommitted, kContradiction, kUnexpected };
+  // kContradiction: the same worker reported another file or content, the file is another worker's, or the part
+  // disagrees with the checkpoint's other parts; it is not taken. A digest of zero says nothing and contradicts
+  // nothing. kUnexpected: of another generation than expect() named, or of a worker without a part in it; changes
+  // nothing.
+  Part add_part(Generation generation, Step step, WorkerId from, const PartSaved& part);
   // The parts of a step that has become complete, in order of their files.
   std::vector<PartSaved> parts(Step step) const;
+  // What they say together: file, bytes and checksum of the first; the rest of whoever knows it.
+  PartSaved merged(Step step) const;
   // The manifest of `entry` is durable. Replaces an older entry of the step.
   void commit(CheckpointEntry entry);
-  // A new generation: parts of the older one can no longer complete.
-  void forget_pending() { pending_.clear(); }
   void mark(Step step, CheckpointState state, const std::string& reason);
   void set_totals(Step step, double productive_seconds, int64_t tokens);
   void remove(Step step) { entries_.erase(step); }
@@ -64,13 +68,12 @@ class CheckpointCatalog {
   std::vector<Step> removable(int64_t keep) const;
 
  private:
-  struct Pending {
-    Generation generation;
-    std::map<std::string, PartSaved> parts;
-  };
-  size_t ranges_;
+  using Parts = std::map<WorkerId, PartSaved>;
+
+  Generation generation_;
+  std::set<WorkerId> expected_;
   std::map<Step, CheckpointEntry> entries_;
-  std::map<Step, Pending> pending_;
+  std::map<Step, Parts> pending_;  // of generation_
 };
 
 }  // namespace strand

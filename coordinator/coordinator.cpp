@@ -2,6 +2,7 @@
 #include "coordinator/coordinator.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "shared/base/check.h"
 #include "shared/base/text.h"
@@ -10,7 +11,8 @@ namespace strand {
 namespace {
 
 constexpr size_t kKeptEvents = 1000;
-constexpr int kStopLeases = 20;  // how long a stopping worker may take to write its checkpoint, in leases
+constexpr size_t kKeptHistory = 200;  // transitions of a job
+constexpr int kStopLeases = 30;       // how long a stopping worker may take to write its checkpoint, in leases
 
 std::string decimal_key(uint64_t number) {
   const std::string digits = std::to_string(number);
@@ -19,6 +21,9 @@ std::string decimal_key(uint64_t number) {
 
 std::string job_key(JobId id) {
   return "job/" + decimal_key(id.value);
+}
+std::string history_key(JobId id, uint64_t number) {
+  return "history/" + decimal_key(id.value) + "/" + decimal_key(number);
 }
 std::string checkpoint_key(JobId id, Step step) {
   return "checkpoint/" + decimal_key(id.value) + "/" + decimal_key(static_cast<uint64_t>(step));
@@ -33,41 +38,64 @@ Coordinator::Coordinator(CoordinatorConfig config, Time now, int64_t wall_nanose
       detector_(config_.lease) {}
 
 Status Coordinator::restore(const std::vector<std::pair<std::string, std::string>>& records, Time now) {
-  std::vector<std::pair<std::string, Json>> checkpoints;
   for (const auto& [key, value] : records) {
-    if (key.starts_with("job/")) {
-      auto record = decode_job_record(value);
-      if (!record.ok()) return record.error().with_context("journal: " + key);
-      TrackedJob job;
-      job.record = std::move(record).value();
-      ParsedJob parsed = parse_job(job.record.toml, "journalled job", job.record.run_directory, {});
-      job.spec = std::move(parsed.spec);
-      job.stop_deadline = now + config_.lease * kStopLeases;
-      last_job_ = std::max(last_job_, job.record.id.value);
-      const JobId id = job.record.id;
-      jobs_.insert_or_assign(id, std::move(job));
-    } else if (key.starts_with("checkpoint/")) {
-      STRAND_ASSIGN(Json json, parse_json(value, "journal: " + key));
-      checkpoints.emplace_back(key, std::move(json));
-    }
+    if (key.starts_with("job/")) STRAND_TRY(restore_job(key, value, now));
   }
-  for (const auto& [key, json] : checkpoints) {
-    try {
-      TrackedJob* owner = job(JobId{json.at("job").get<uint64_t>()});
-      if (!owner) continue;
-      owner->journalled[json.at("step").get<Step>()] = {json.at("productive_seconds").get<double>(),
-                                                        json.at("tokens").get<int64_t>()};
-    } catch (const std::exception& e) {
-      return corrupt(concat("journal: ", key, ": ", e.what()));
-    }
+  for (const auto& [key, value] : records) {
+    if (key.starts_with("checkpoint/")) STRAND_TRY(restore_checkpoint(key, value));
+    if (key.starts_with("history/")) STRAND_TRY(restore_history(key, value));
+  }
+  return {};
+}
+
+Status Coordinator::restore_job(const std::string& key, const std::string& value, Time now) {
+  auto record = decode_job_record(value);
+  if (!record.ok()) return record.error().with_context("journal: " + key);
+  TrackedJob restored(exclusion_time());
+  restored.record = std::move(record).value();
+  ParsedJob parsed = parse_job(restored.record.toml, "journalled job", restored.record.run_directory, {});
+  restored.spec = std::move(parsed.spec);
+  restored.stop_deadline = now + config_.lease * kStopLeases;
+  restored.generation_began = now;
+  const JobId id = restored.record.id;
+  last_job_ = std::max(last_job_, id.value);
+  TrackedJob& job = jobs_.insert_or_assign(id, std::move(restored)).first->second;
+  set_members(job, job.record.members, job.record.leaving);
+  return {};
+}
+
+Status Coordinator::restore_checkpoint(const std::string& key, const std::string& value) {
+  STRAND_ASSIGN(const Json json, parse_json(value, "journal: " + key));
+  try {
+    TrackedJob* owner = job(JobId{json.at("job").get<uint64_t>()});
+    if (!owner) return {};
+    owner->journalled[json.at("step").get<Step>()] = {json.at("productive_seconds").get<double>(),
+                                                      json.at("tokens").get<int64_t>()};
+  } catch (const std::exception& e) {
+    return corrupt(concat("journal: ", key, ": ", e.what()));
+  }
+  return {};
+}
+
+Status Coordinator::restore_history(const std::string& key, const std::string& value) {
+  STRAND_ASSIGN(const Json json, parse_json(value, "journal: " + key));
+  try {
+    TrackedJob* owner = job(JobId{json.at("job").get<uint64_t>()});
+    if (!owner) return {};
+    owner->history.push_back({json.at("number").get<uint64_t>(), json.at("time").get<int64_t>(),
+                              Generation{json.at("generation").get<uint64_t>()}, json.at("text").get<std::string>()});
+  } catch (const std::exception& e) {
+    return corrupt(concat("journal: ", key, ": ", e.what()));
   }
   return {};
 }
 
 std::vector<CoordinatorAction> Coordinator::start(Time now) {
   for (auto& [id, job] : jobs_) {
-    for (const GenerationMember& member : job.record.members) {
-      if (job_holds_workers(job.record.state)) detector_.heard(member.worker, now);
+    for (const auto* list : {&job.record.members, &job.record.leaving}) {
+      for (const GroupMember& member : *list) {
+        if (job_holds_workers(job.record.state)) detector_.heard(member.worker, now);
+      }
     }
     prepare(job, false);
   }
@@ -79,15 +107,16 @@ std::vector<CoordinatorAction> Coordinator::handle(const CoordinatorEvent& event
   if (const auto* prepared = std::get_if<RunPrepared>(&event)) on_run_prepared(*prepared, now);
   if (const auto* written = std::get_if<ManifestWritten>(&event)) on_manifest_written(*written, now);
   if (const auto* verified = std::get_if<CheckpointVerified>(&event)) on_verified(*verified, now);
+  if (const auto* failed = std::get_if<SendFailed>(&event)) on_send_failed(*failed, now);
   if (std::holds_alternative<UndecodableArrived>(event)) ++counters_.undecodable;
   if (std::holds_alternative<TimePassed>(event)) on_time(now);
-  admit(now);
+  if (std::exchange(consider_, false)) admit(now);
   return take_actions();
 }
 
 std::vector<CoordinatorAction> Coordinator::take_actions() {
-  std::vector<JournalEntry> entries = std::move(checkpoint_entries_);
-  checkpoint_entries_.clear();
+  std::vector<JournalEntry> entries = std::move(entries_);
+  entries_.clear();
   for (const JobId id : dirty_) entries.push_back({job_key(id), encode_job_record(jobs_.at(id).record)});
   dirty_.clear();
   std::vector<CoordinatorAction> actions;
@@ -108,11 +137,11 @@ void Coordinator::changed_checkpoint(const TrackedJob& job, Step step, bool remo
                              {"productive_seconds", found->productive_seconds},
                              {"tokens", found->tokens}});
   }
-  checkpoint_entries_.push_back(std::move(entry));
+  entries_.push_back(std::move(entry));
 }
 
 Time Coordinator::next_event(Time now) const {
-  Time next = now + config_.lease / 4;  // the failure detector wants to be asked often
+  Time next = now + config_.lease / (held_.empty() ? 4 : 16);  // the failure detector wants to be asked often
   std::vector<QueuedJob> queued;
   for (const auto& [id, job] : jobs_) {
     if (job.record.state == JobState::kQueued) queued.push_back({id, job.record.priority, job.not_before, 1});
@@ -122,102 +151,27 @@ Time Coordinator::next_event(Time now) const {
 }
 
 void Coordinator::on_time(Time now) {
+  consider_ = true;
   for (const WorkerId worker : detector_.expired(now)) {
     ++counters_.leases_expired;
-    membership_.remove(worker);
-    const auto counts_on = [&](const GenerationMember& m) { return m.worker == worker; };
-    for (auto& [id, job] : jobs_) {
-      if (!job_holds_workers(job.record.state)) continue;
-      if (std::ranges::none_of(job.record.members, counts_on)) continue;
-      lose_member(job, now, concat("worker ", worker.value, " has been silent for ", to_seconds(config_.lease), " s"));
+    const std::string why = concat("worker ", worker.value, " has been silent for ", to_seconds(config_.lease), " s");
+    if (const WorkerEntry* known = membership_.find(worker)) {
+      lose_worker(*known, now, why);
+      continue;
     }
+    for (const Incarnation process : held_processes(worker)) lose_process(worker, process, "", now, why);  // journalled
   }
+  probe_members(now);
+  for (auto& [id, job] : jobs_) judge_accusations(job, now);
   bool busy = false;
   for (auto& [id, job] : jobs_) {
     if (job.record.state == JobState::kStopping && job.stop_deadline < now) {
       stop_members(job, false);
-      move_to(job, job.record.target, now, "the worker did not stop in time");
+      move_to(job, job.record.target, now, "not all workers stopped in time");
     }
     busy = busy || job_holds_workers(job.record.state);
   }
   if (draining_ && !busy) actions_.push_back(StopDaemon{});
-}
-
-// --- the queue ------------------------------------------------------------------------------------------------------
-
-void Coordinator::admit(Time now) {
-  if (draining_) return;
-  std::vector<QueuedJob> queued;
-  for (const auto& [id, job] : jobs_) {
-    if (job.record.state != JobState::kQueued) continue;
-    const auto& parallel = job.spec.parallel;
-    queued.push_back({id, job.record.priority, job.not_before, parallel.min_replicas * parallel.stages});
-  }
-  for (const QueuedJob& next : queue_order(std::move(queued), now)) {
-    if (!try_start(jobs_.at(next.id), now)) return;
-  }
-}
-
-std::vector<const WorkerEntry*> Coordinator::choose_gang(const TrackedJob& job, int64_t wanted,
-                                                         std::string* mismatch) const {
-  std::vector<const WorkerEntry*> free;
-  const bool pinned = job.spec.train.deterministic && !job.record.numerics.empty() && job.catalog.newest();
-  for (const auto& [id, worker] : membership_.workers()) {
-    std::string difference;
-    if (pinned) difference = fingerprint_difference(job.record.numerics, worker.hello.numerics);
-    if (!pinned && job.spec.train.deterministic && !free.empty()) {  // one gang, one fingerprint
-      difference = fingerprint_difference(free.front()->hello.numerics, worker.hello.numerics);
-    }
-    if (!difference.empty()) {
-      *mismatch = difference;
-    } else if (!job_of(worker)) {
-      free.push_back(&worker);
-    }
-  }
-  // After a failure another machine is tried first.
-  const auto was_member = [&](const WorkerEntry* w) {
-    const GenerationMember member{w->id, w->incarnation};
-    return std::ranges::find(job.record.members, member) != job.record.members.end();
-  };
-  std::ranges::stable_sort(free, {}, was_member);
-  if (static_cast<int64_t>(free.size()) > wanted) free.resize(static_cast<size_t>(wanted));
-  return free;
-}
-
-// False when the job has to wait for workers, and those behind it with it.
-bool Coordinator::try_start(TrackedJob& job, Time now) {
-  const auto& parallel = job.spec.parallel;
-  std::string mismatch;
-  const auto gang = choose_gang(job, parallel.replicas * parallel.stages, &mismatch);
-  if (gang.empty() && !mismatch.empty()) {
-    const auto other = [&](const auto& entry) { return entry.second.hello.numerics != job.record.numerics; };
-    if (!std::ranges::all_of(membership_.workers(), other)) return false;
-    fail(job, ErrorCode::kBadInput,
-         concat("this job's checkpoints were made with other numerics than any worker here has (", mismatch,
-                "); resume it with the build and kind of machine it began on, or start a new job with "
-                "train.deterministic = false"),
-         now);
-    return true;
-  }
-  const auto replicas = static_cast<int64_t>(gang.size()) / parallel.stages;
-  if (replicas < std::max<int64_t>(parallel.min_replicas, 1)) return false;
-  JobRecord& record = job.record;
-  record.generation = Generation{record.generation.value + 1};
-  record.members.clear();
-  for (int64_t i = 0; i < replicas * parallel.stages; ++i) {
-    record.members.push_back({gang[static_cast<size_t>(i)]->id, gang[static_cast<size_t>(i)]->incarnation});
-  }
-  if (!job.catalog.newest()) record.numerics = gang.front()->hello.numerics;
-  if (record.allocated_wall == 0) record.allocated_wall = wall(now);
-  record.lost = false;
-  job.attached = true;
-  job.prepared = false;
-  job.waiting.clear();
-  job.catalog.forget_pending();
-  ++counters_.generations;
-  move_to(job, JobState::kStarting, now, concat("generation ", record.generation.value));
-  prepare(job, true);
-  return true;
 }
 
 void Coordinator::prepare(TrackedJob& job, bool create) {
@@ -228,12 +182,16 @@ void Coordinator::prepare(TrackedJob& job, bool create) {
 
 // --- transitions ----------------------------------------------------------------------------------------------------
 
+int Coordinator::time_slot(const TrackedJob& job) const {
+  if (job_holds_workers(job.record.state) && !job.attached) return kUnattended;
+  if (job.record.state == JobState::kTraining && job.evaluating) return kEvaluatingSlot;
+  return static_cast<int>(job.record.state);
+}
+
 void Coordinator::account(TrackedJob& job, Time now) {
   JobRecord& record = job.record;
-  const bool unattended = job_holds_workers(record.state) && !job.attached;
-  const int slot = unattended ? kUnattended : static_cast<int>(record.state);
   const int64_t passed = std::max<int64_t>(0, wall(now) - record.entered_wall);  // the wall clock may be set back
-  record.seconds[static_cast<size_t>(slot)] += static_cast<double>(passed) * 1e-9;
+  record.seconds[static_cast<size_t>(time_slot(job))] += static_cast<double>(passed) * 1e-9;
   record.entered_wall = wall(now);
 }
 
@@ -242,9 +200,21 @@ void Coordinator::move_to(TrackedJob& job, JobState to, Time now, const std::str
   STRAND_CHECK(transition_is_legal(from, to), "job ", job.record.id.value, ": ", job_state_name(from), " -> ",
                job_state_name(to));
   account(job, now);
+  const bool held = job_holds_workers(from), holds = job_holds_workers(to);
   job.record.state = to;
+  if (held && !holds) {
+    hold(job, false);
+    job.record.leaving.clear();
+    if (!(to == JobState::kQueued && job.record.lost)) {  // else that very generation may come back
+      acknowledge_all(&job.finished);
+      acknowledge_all(&job.left);
+    }
+  }
+  if (!held && holds) hold(job, true);
+  job.waits_since.reset();
+  consider_ = true;
   changed(job);
-  log_job(job, concat(job_state_name(from), " -> ", job_state_name(to), why.empty() ? "" : ": ", why), now);
+  note(job, concat(job_state_name(from), " -> ", job_state_name(to), why.empty() ? "" : ": ", why), now);
 }
 
 void Coordinator::log_job(const TrackedJob& job, const std::string& text, Time now) {
@@ -252,15 +222,25 @@ void Coordinator::log_job(const TrackedJob& job, const std::string& text, Time n
   if (log_.size() > kKeptEvents) log_.pop_front();
 }
 
-void Coordinator::lose_member(TrackedJob& job, Time now, const std::string& why) {
-  if (job.record.state == JobState::kStopping) {
-    move_to(job, job.record.target, now, why);
-  } else {
-    retry_or_give_up(job, ErrorCode::kUnavailable, why, true, now);
-  }
+// A transition: also part of the job's durable history.
+void Coordinator::note(TrackedJob& job, const std::string& text, Time now) {
+  log_job(job, text, now);
+  const JobId id = job.record.id;
+  const uint64_t number = job.history.empty() ? 1 : job.history.back().number + 1;
+  job.history.push_back({number, wall(now), job.record.generation, text});
+  entries_.push_back({history_key(id, number), dump_json({{"version", 1},
+                                                          {"job", id.value},
+                                                          {"number", number},
+                                                          {"time", wall(now)},
+                                                          {"generation", job.record.generation.value},
+                                                          {"text", text}})});
+  if (job.history.size() <= kKeptHistory) return;
+  entries_.push_back({history_key(id, job.history.front().number), std::nullopt});
+  job.history.pop_front();
 }
 
-void Coordinator::retry_or_give_up(TrackedJob& job, ErrorCode code, const std::string& why, bool lost, Time now) {
+// False: one failure too many without a new step; the job has failed.
+bool Coordinator::count_restart(TrackedJob& job, const std::string& why, ErrorCode code, Duration* wait, Time now) {
   JobRecord& record = job.record;
   const bool progressed = job.progress.best_step() > record.best_step;
   const RetryDecision decision = decide_retry(record.attempts, record.retries, progressed, config_.back_off);
@@ -272,13 +252,20 @@ void Coordinator::retry_or_give_up(TrackedJob& job, ErrorCode code, const std::s
          concat("given up after ", record.attempts, " restarts without a new step; the last reason was: ", why, " (",
                 error_code_name(code), "); mend it, then resume the job"),
          now);
-    return;
+    return false;
   }
   record.attempts = decision.attempts;
   ++record.restarts;
   ++counters_.restarts;
-  record.lost = lost;
-  job.not_before = now + decision.wait;
+  *wait = decision.wait;
+  return true;
+}
+
+void Coordinator::retry_or_give_up(TrackedJob& job, ErrorCode code, const std::string& why, bool lost, Time now) {
+  Duration wait{};
+  if (!count_restart(job, why, code, &wait, now)) return;
+  job.record.lost = lost;
+  job.not_before = now + wait;
   if (!lost) stop_members(job, false);
   move_to(job, JobState::kQueued, now, why);
 }
@@ -292,20 +279,22 @@ void Coordinator::fail(TrackedJob& job, ErrorCode code, const std::string& why, 
 
 // Only those that are still at work on the current generation.
 void Coordinator::stop_members(const TrackedJob& job, bool checkpoint) {
-  for (const GenerationMember& member : job.record.members) {
-    const WorkerEntry* worker = membership_.find(member.worker, member.incarnation);
-    if (!worker || !is_on_current_generation(job, *worker)) continue;
-    if (worker->state == WorkerState::kIdle || worker->state == WorkerState::kFailed) continue;
-    send_stop(worker->peer, job.record.id, job.record.generation, checkpoint);
+  for (const auto* list : {&job.record.members, &job.record.leaving}) {
+    for (const GroupMember& member : *list) {
+      const WorkerEntry* worker = membership_.find(member.worker, member.incarnation);
+      if (!worker || !is_on_current_generation(job, *worker)) continue;
+      if (worker->state == WorkerState::kIdle || worker->state == WorkerState::kFailed) continue;
+      send_stop(worker->peer, job.record.id, job.record.generation, checkpoint);
+    }
   }
 }
 
-void Coordinator::begin_stop(TrackedJob& job, JobState target, Time now) {
+void Coordinator::begin_stop(TrackedJob& job, JobState target, Time now, const std::string& why) {
   job.record.target = target;
   job.stop_deadline = now + config_.lease * kStopLeases;
   changed(job);
   if (job.record.state != JobState::kStopping) {
-    move_to(job, JobState::kStopping, now, concat("to be ", job_state_name(target)));
+    move_to(job, JobState::kStopping, now, concat("to be ", job_state_name(target), why.empty() ? "" : ": ", why));
   }
   stop_members(job, target != JobState::kCancelled);
 }

@@ -2,7 +2,9 @@
 #include <algorithm>
 
 #include "coordinator/coordinator.h"
+#include "coordinator/part_cover.h"
 #include "shared/base/text.h"
+#include "shared/job_spec/parameter_table.h"
 
 namespace strand {
 
@@ -17,7 +19,7 @@ void Coordinator::on_run_prepared(const RunPrepared& event, Time now) {
   }
   if (!event.create || event.generation != job->record.generation || !job->awaiting_run) return;
   job->awaiting_run = false;
-  if (job->record.state != JobState::kStarting) return;
+  if (job->record.state != JobState::kStarting && job->record.state != JobState::kRecovering) return;
   Status status = event.status;
   if (status.ok()) status = check_first_start(job->record, job->spec, event);
   if (!status.ok()) {
@@ -70,7 +72,7 @@ void Coordinator::take_catalogue(TrackedJob& job, const RunPrepared& event, Time
     changed_checkpoint(job, step, true);
   }
   job.journalled.clear();
-  job.progress.restore(event.recorded, job.catalog);
+  job.progress.restore(event.recorded);
 }
 
 // Before the first generation of a job the run directory must be empty, or hold the run that is to be resumed.
@@ -88,55 +90,87 @@ Status Coordinator::check_first_start(const JobRecord& record, const JobSpec& sp
                           "; undo that, or start a new run in another directory"));
 }
 
-void Coordinator::send_assignments(TrackedJob& job, Time now) {
+Assign Coordinator::assignment_of(const TrackedJob& job) const {
   Assign assign;
   assign.job_toml = job.record.toml;
   assign.run_directory = job.record.run_directory;
   assign.data_endpoints = config_.data_endpoints;
   assign.checkpoints = job.catalog.loadable();
   assign.directory_token = job.token;
+  assign.members = job.record.members;
+  assign.leaving = job.record.leaving;
+  assign.recorded_step = job.progress.recorded_through();
+  return assign;
+}
+
+void Coordinator::send_assignment(const TrackedJob& job, WorkerEntry& worker, const Assign& assign, Time now) {
   Header header;
   header.job = job.record.id;
   header.generation = job.record.generation;
   header.step = assign.checkpoints.empty() ? 0 : assign.checkpoints.front();
-  for (const GenerationMember& member : job.record.members) {
-    const WorkerEntry* worker = membership_.find(member.worker, member.incarnation);
-    if (worker) send(worker->peer, header, assign);
+  worker.assigned = now;
+  send(worker.peer, header, assign);
+}
+
+void Coordinator::send_assignments(TrackedJob& job, Time now) {
+  const Assign assign = assignment_of(job);
+  for (const auto* list : {&job.record.members, &job.record.leaving}) {
+    for (const GroupMember& member : *list) {
+      WorkerEntry* worker = membership_.find(member.worker, member.incarnation);
+      if (worker) send_assignment(job, *worker, assign, now);
+    }
   }
-  job.assigned_at = now;
 }
 
 // --- parts and manifests --------------------------------------------------------------------------------------------
 
 void Coordinator::on_part(TrackedJob& job, const std::string& peer, const Header& header, const PartSaved& part,
                           Time now) {
-  switch (job.catalog.add_part(header.generation, header.step, part)) {
+  switch (job.catalog.add_part(header.generation, header.step, header.sender, part)) {
     case CheckpointCatalog::Part::kAlreadyCommitted: ++counters_.duplicate_parts; return acknowledge(peer, header);
+    case CheckpointCatalog::Part::kUnexpected: ++counters_.misplaced_reports; return acknowledge(peer, header);
     case CheckpointCatalog::Part::kContradiction:
-      ++counters_.contradicting_parts;
-      if (job_holds_workers(job.record.state)) {
-        retry_or_give_up(job, ErrorCode::kCorrupt,
-                         concat("parts of checkpoint ", header.step, " contradict each other"), false, now);
-      }
-      return;
-    case CheckpointCatalog::Part::kWaiting: job.waiting[header.step].push_back({peer, header}); return;
-    case CheckpointCatalog::Part::kComplete: job.waiting[header.step].push_back({peer, header}); break;
+      return refuse_parts(job, concat("parts of checkpoint ", header.step, " contradict each other"), now);
+    case CheckpointCatalog::Part::kWaiting: job.waiting[header.step][header.sender] = {peer, header}; return;
+    case CheckpointCatalog::Part::kComplete: job.waiting[header.step][header.sender] = {peer, header}; break;
   }
+  const auto whole = whole_checkpoint(job, header.step);
+  if (!whole.ok()) {
+    return refuse_parts(
+        job, concat("the parts of checkpoint ", header.step, " do not make the model: ", whole.error().message()), now);
+  }
+  const PartSaved& merged = *whole;
   Manifest manifest;
   manifest.job = job.record.id;
   manifest.generation = header.generation;
   manifest.step = header.step;
-  manifest.next_row = part.next_row;
+  manifest.next_row = merged.next_row;
   manifest.job_toml = job.record.toml;
   manifest.numerics = job.record.numerics;
-  manifest.dataset = part.dataset;
-  manifest.digest = part.digest;
-  manifest.state_digest = part.state_digest;
-  manifest.best = part.best;
+  manifest.dataset = merged.dataset;
+  manifest.digest = merged.digest;
+  manifest.state_digest = merged.state_digest;
+  manifest.best = merged.best;
   for (const PartSaved& one : job.catalog.parts(header.step)) {
     manifest.parts.push_back({one.file, one.bytes, one.checksum});
   }
   actions_.push_back(WriteManifest{job.record.id, job.record.run_directory, std::move(manifest)});
+}
+
+// What its parts say together, with the digests that they make.
+Result<PartSaved> Coordinator::whole_checkpoint(const TrackedJob& job, Step step) {
+  const auto parts = job.catalog.parts(step);
+  STRAND_ASSIGN(const ModelDigests digests, digests_of_parts(job_parameter_table(job.spec), parts, step));
+  PartSaved merged = job.catalog.merged(step);
+  merged.digest = digests.digest;
+  merged.state_digest = digests.state_digest;
+  return merged;
+}
+
+// There will be no manifest: a worker is at fault, so an older checkpoint is gone back to.
+void Coordinator::refuse_parts(TrackedJob& job, const std::string& why, Time now) {
+  ++counters_.contradicting_parts;
+  if (job_holds_workers(job.record.state)) retry_or_give_up(job, ErrorCode::kCorrupt, why, false, now);
 }
 
 void Coordinator::on_manifest_written(const ManifestWritten& event, Time now) {
@@ -155,14 +189,17 @@ void Coordinator::on_manifest_written(const ManifestWritten& event, Time now) {
     return;
   }
   const auto parts = job->catalog.parts(event.step);
-  if (parts.empty()) return;
+  if (parts.empty() || event.generation != job->record.generation) return;
+  const auto whole = whole_checkpoint(*job, event.step);
+  if (!whole.ok()) return;
   CheckpointEntry entry;
   entry.step = event.step;
   entry.generation = event.generation;
-  entry.next_row = parts.front().next_row;
-  entry.digest = parts.front().digest;
-  entry.state_digest = parts.front().state_digest;
-  entry.best = parts.front().best;
+  const PartSaved& merged = *whole;
+  entry.next_row = merged.next_row;
+  entry.digest = merged.digest;
+  entry.state_digest = merged.state_digest;
+  entry.best = merged.best;
   for (const PartSaved& part : parts) {
     entry.bytes += part.bytes;
     entry.files.push_back(part.file);
@@ -184,9 +221,10 @@ void Coordinator::on_manifest_written(const ManifestWritten& event, Time now) {
   ++counters_.manifests;
   changed_checkpoint(*job, event.step, false);
   log_job(*job, concat("checkpoint ", event.step), now);
-  for (const WaitingAck& waiting : job->waiting[event.step]) acknowledge(waiting.peer, waiting.header);
+  acknowledge_all(&job->waiting[event.step]);
   job->waiting.erase(event.step);
   actions_.push_back(VerifyCheckpoint{event.job, event.generation, job->record.run_directory, event.step});
+  if (!job->finished.empty()) end_if_finished(*job, now);
 }
 
 void Coordinator::on_verified(const CheckpointVerified& event, Time now) {

@@ -119,10 +119,7 @@ Result<Json> Coordinator::submit(const Json& arguments, Time now) {
     return conflict(concat(directory, " belongs to job ", id.value, " (", job_state_name(known.record.state),
                            "); continue it with --resume, or choose another directory"));
   }
-  const auto& parallel = parsed.spec.parallel;
-  if (parallel.replicas < 1 || parallel.stages < 1)
-    return bad_input("parallel.replicas and parallel.stages begin at 1");
-  TrackedJob job;
+  TrackedJob job(exclusion_time());
   JobRecord& record = job.record;
   record.id = JobId{++last_job_};
   record.submission = token;
@@ -136,10 +133,11 @@ Result<Json> Coordinator::submit(const Json& arguments, Time now) {
   record.submitted_wall = record.entered_wall = wall(now);
   job.spec = std::move(parsed.spec);
   job.not_before = now;
+  consider_ = true;
   const JobId id = record.id;
   TrackedJob& kept = jobs_.insert_or_assign(id, std::move(job)).first->second;
   changed(kept);
-  log_job(kept, "submitted", now);
+  note(kept, "submitted", now);
   return describe(kept, now);
 }
 
@@ -163,7 +161,7 @@ Result<Json> Coordinator::resume_submitted(TrackedJob& job, const JobSpec& spec,
   record.retries = spec.job.retries;
   STRAND_TRY(requeue(job, now));
   // Already under way as it was before: once more, with what was changed.
-  if (other && job_holds_workers(record.state)) begin_stop(job, JobState::kQueued, now);
+  if (other && job_holds_workers(record.state)) begin_stop(job, JobState::kQueued, now, "with other settings");
   return describe(job, now);
 }
 
@@ -175,6 +173,8 @@ Status Coordinator::requeue(TrackedJob& job, Time now) {
   }
   record.attempts = 0;
   job.not_before = now;
+  job.exclusions = Exclusions(exclusion_time());
+  consider_ = true;
   changed(job);
   if (record.state == JobState::kStopping) {
     record.target = JobState::kQueued;
@@ -199,16 +199,17 @@ Result<Json> Coordinator::change_job(const std::string& name, TrackedJob& job, c
       return bad_input("priority: expected a whole number; larger goes first");
     }
     job.record.priority = priority->get<int64_t>();
+    consider_ = true;
     changed(job);
   }
-  return summarise(job);
+  return summarise(job, now);
 }
 
 Status Coordinator::stop_or_rest(TrackedJob& job, JobState target, Time now) {
   const JobState state = job.record.state;
   if (state == target || (state == JobState::kStopping && job.record.target == target)) return {};
   if (job_holds_workers(state)) {
-    begin_stop(job, target, now);
+    begin_stop(job, target, now, "");
     return {};
   }
   if (!transition_is_legal(state, target)) {

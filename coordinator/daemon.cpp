@@ -142,7 +142,7 @@ class Daemon {
       const Status written = journal_->write(*journal);
       if (!written.ok()) return written.error().with_context("writing the journal");
     } else if (const auto* message = std::get_if<SendMessage>(&action)) {
-      send(*message);
+      result = send(*message);
     } else if (const auto* run = std::get_if<PrepareRun>(&action)) {
       result = prepare_run(*fs_, *run, fresh_token());
     } else if (const auto* manifest = std::get_if<WriteManifest>(&action)) {
@@ -162,11 +162,11 @@ class Daemon {
     return result;
   }
 
-  void send(const SendMessage& message) {
+  std::optional<CoordinatorEvent> send(const SendMessage& message) {
     const Status sent = transport_->send(socket_, message.peer, {Frame::from_string(encode_message(message.message))});
-    if (!sent.ok()) {
-      log_debug("message_not_sent", {{"kind", message_name(message.message.body)}, {"reason", sent.error().message()}});
-    }
+    if (sent.ok()) return std::nullopt;
+    log_debug("message_not_sent", {{"kind", message_name(message.message.body)}, {"reason", sent.error().message()}});
+    return SendFailed{message.peer};
   }
 
   void publish() {

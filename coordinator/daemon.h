@@ -18,7 +18,7 @@ struct CoordinatorOptions {
   std::string directory;                    // --dir; made when absent. Holds journal/ and coordinator.json
   std::vector<std::string> data_endpoints;  // handed to workers
   std::string http;                         // "127.0.0.1:8080", port 0 = any free; empty: none
-  Duration lease = std::chrono::seconds(6);
+  Duration lease = std::chrono::seconds(4);
   std::function<std::unique_ptr<Transport>()> make_transport;  // empty: ZeroMQ without keys
   const std::atomic<bool>* stop = nullptr;  // set by a signal: leave at once; workers train on and are found again
   // Called once, when clients and workers may come. `http` is empty when off.

@@ -20,6 +20,10 @@ struct MessageArrived {
   std::string peer;  // routing id of the sender
   WireMessage message;
 };
+// The transport knows of no connection of this peer (or its queue is full): its process may be gone.
+struct SendFailed {
+  std::string peer;
+};
 struct UndecodableArrived {};  // bytes that are no message of ours; dropped and counted
 struct DamagedCheckpoint {
   Step step = 0;
@@ -48,8 +52,8 @@ struct CheckpointVerified {
   Step step = 0;
   Status status;
 };
-using CoordinatorEvent =
-    std::variant<TimePassed, MessageArrived, UndecodableArrived, RunPrepared, ManifestWritten, CheckpointVerified>;
+using CoordinatorEvent = std::variant<TimePassed, MessageArrived, SendFailed, UndecodableArrived, RunPrepared,
+                                      ManifestWritten, CheckpointVerified>;
 
 // --- actions --------------------------------------------------------------------------------------------------------
 struct JournalEntry {
@@ -60,7 +64,7 @@ struct JournalEntry {
 struct WriteJournal {
   std::vector<JournalEntry> entries;
 };
-// At most once: a lost message is repeated by whoever needs it.
+// At most once: a lost message is repeated by whoever needs it. SendFailed when the peer is known to be away.
 struct SendMessage {
   std::string peer;
   WireMessage message;

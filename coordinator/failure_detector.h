@@ -28,6 +28,7 @@ class FailureDetector {
   // Begins (or renews) the lease of `worker`.
   void heard(WorkerId worker, Time now);
   void forget(WorkerId worker);
+  bool watches(WorkerId worker) const { return deadlines_.contains(worker); }
   // Workers whose lease has run out; they are forgotten. Call it at least every half lease: a longer gap between two
   // calls was our own sleep and is added to every lease.
   std::vector<WorkerId> expired(Time now);

@@ -9,22 +9,27 @@
 namespace strand {
 namespace {
 
-constexpr const char* kNames[kJobStates + 1] = {"queued",  "starting", "training", "stopping",  "paused",
-                                                "stopped", "done",     "failed",   "cancelled", "unattended"};
+constexpr const char* kNames[kTimeSlots] = {"queued",   "starting",  "training",   "recovering",
+                                            "stopping", "paused",    "stopped",    "done",
+                                            "failed",   "cancelled", "unattended", "evaluating"};
+// The slots that a record of version 1 has, in its order.
+constexpr const char* kNames1[] = {"queued",  "starting", "training", "stopping",  "paused",
+                                   "stopped", "done",     "failed",   "cancelled", "unattended"};
 
 // Rows: from; columns: to; in the order of JobState. An end reported by the current generation is a fact, so a job that
 // was lost, paused or stopped meanwhile may still become done.
-//                                    queu  start train stopp pause stopd done  fail  canc
+//                                    queu  start train recov stop  pause stopd done  fail  canc
 constexpr bool kLegal[kJobStates][kJobStates] = {
-    /* queued    */ {false, true, true, false, true, true, true, true, true},
-    /* starting  */ {true, false, true, true, false, false, true, true, false},
-    /* training  */ {true, false, false, true, false, false, true, true, false},
-    /* stopping  */ {true, false, false, false, true, true, true, true, true},
-    /* paused    */ {true, false, false, false, false, true, true, false, true},
-    /* stopped   */ {true, false, false, false, false, false, true, false, true},
-    /* done      */ {false, false, false, false, false, false, false, false, false},
-    /* failed    */ {true, false, false, false, false, false, false, false, true},
-    /* cancelled */ {false, false, false, false, false, false, false, false, false},
+    /* queued    */ {false, true, true, true, false, true, true, true, true, true},
+    /* starting  */ {true, false, true, false, true, false, false, true, true, false},
+    /* training  */ {true, false, false, true, true, false, false, true, true, false},
+    /* recovering*/ {true, false, true, false, true, false, false, true, true, false},
+    /* stopping  */ {true, false, false, false, false, true, true, true, true, true},
+    /* paused    */ {true, false, false, false, false, false, true, true, false, true},
+    /* stopped   */ {true, false, false, false, false, false, false, true, false, true},
+    /* done      */ {false, false, false, false, false, false, false, false, false, false},
+    /* failed    */ {true, false, false, false, false, false, false, false, false, true},
+    /* cancelled */ {false, false, false, false, false, false, false, false, false, false},
 };
 
 Json result_json(const JobFinished& r) {
@@ -88,6 +93,42 @@ JobState state_of(const Json& json) {
   return *state;
 }
 
+Json members_json(const std::vector<GroupMember>& members) {
+  Json json = Json::array();
+  for (const GroupMember& m : members) {
+    json.push_back({m.worker.value, m.incarnation.value, m.replica, m.stage, m.endpoint});
+  }
+  return json;
+}
+std::vector<GroupMember> members_of(const Json& json) {
+  std::vector<GroupMember> members;
+  for (const Json& m : json) {
+    GroupMember member{{m.at(0).get<uint64_t>()}, {m.at(1).get<uint64_t>()}, 0, 0, ""};
+    if (m.size() > 2) {  // version 1 knew one worker alone
+      member.replica = m.at(2).get<int32_t>();
+      member.stage = m.at(3).get<int32_t>();
+      member.endpoint = m.at(4).get<std::string>();
+    }
+    members.push_back(std::move(member));
+  }
+  return members;
+}
+
+Json seconds_json(const JobRecord& record) {
+  Json json = Json::object();
+  for (int slot = 0; slot < kTimeSlots; ++slot) json[kNames[slot]] = record.seconds[static_cast<size_t>(slot)];
+  return json;
+}
+void read_seconds(const Json& json, JobRecord* record) {
+  for (int slot = 0; slot < kTimeSlots; ++slot) {
+    double& seconds = record->seconds[static_cast<size_t>(slot)];
+    if (json.is_object()) seconds = json.at(kNames[slot]).get<double>();
+    for (size_t old = 0; json.is_array() && old < std::size(kNames1); ++old) {
+      if (std::string_view(kNames1[old]) == kNames[slot]) seconds = json.at(old).get<double>();
+    }
+  }
+}
+
 JobRecord record_of(const Json& json) {
   JobRecord r;
   r.id = JobId{json.at("id").get<uint64_t>()};
@@ -101,15 +142,14 @@ JobRecord record_of(const Json& json) {
   r.state = state_of(json.at("state"));
   r.target = state_of(json.at("target"));
   r.generation = Generation{json.at("generation").get<uint64_t>()};
-  for (const Json& member : json.at("members")) {
-    r.members.push_back({WorkerId{member.at(0).get<uint64_t>()}, Incarnation{member.at(1).get<uint64_t>()}});
-  }
+  r.members = members_of(json.at("members"));
+  if (json.contains("leaving")) r.leaving = members_of(json.at("leaving"));
   r.lost = json.at("lost").get<bool>();
   r.numerics = json.at("numerics").get<std::string>();
   r.submitted_wall = json.at("submitted_wall").get<int64_t>();
   r.allocated_wall = json.at("allocated_wall").get<int64_t>();
   r.entered_wall = json.at("entered_wall").get<int64_t>();
-  for (size_t slot = 0; slot < r.seconds.size(); ++slot) r.seconds[slot] = json.at("seconds").at(slot).get<double>();
+  read_seconds(json.at("seconds"), &r);
   r.restarts = json.at("restarts").get<int64_t>();
   r.attempts = json.at("attempts").get<int64_t>();
   r.best_step = json.at("best_step").get<Step>();
@@ -141,7 +181,8 @@ bool transition_is_legal(JobState from, JobState to) {
 }
 
 bool job_holds_workers(JobState state) {
-  return state == JobState::kStarting || state == JobState::kTraining || state == JobState::kStopping;
+  return state == JobState::kStarting || state == JobState::kTraining || state == JobState::kRecovering ||
+         state == JobState::kStopping;
 }
 
 bool job_is_at_rest(JobState state) {
@@ -149,8 +190,6 @@ bool job_is_at_rest(JobState state) {
 }
 
 std::string encode_job_record(const JobRecord& r) {
-  Json members = Json::array();
-  for (const GenerationMember& m : r.members) members.push_back({m.worker.value, m.incarnation.value});
   const Json json = {{"version", kJobRecordVersion},
                      {"id", r.id.value},
                      {"submission", r.submission},
@@ -163,13 +202,14 @@ std::string encode_job_record(const JobRecord& r) {
                      {"state", job_state_name(r.state)},
                      {"target", job_state_name(r.target)},
                      {"generation", r.generation.value},
-                     {"members", members},
+                     {"members", members_json(r.members)},
+                     {"leaving", members_json(r.leaving)},
                      {"lost", r.lost},
                      {"numerics", r.numerics},
                      {"submitted_wall", r.submitted_wall},
                      {"allocated_wall", r.allocated_wall},
                      {"entered_wall", r.entered_wall},
-                     {"seconds", r.seconds},
+                     {"seconds", seconds_json(r)},
                      {"restarts", r.restarts},
                      {"attempts", r.attempts},
                      {"best_step", r.best_step},

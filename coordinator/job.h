@@ -10,6 +10,7 @@
 
 #include "shared/base/ids.h"
 #include "shared/base/result.h"
+#include "shared/plan/group_member.h"
 #include "shared/wire/messages.h"
 
 namespace strand {
@@ -18,14 +19,16 @@ enum class JobState : uint8_t {
   kQueued,    // waits for its gang of workers (or for its back-off to pass)
   kStarting,  // a generation is journalled and assigned; no step reported yet
   kTraining,
-  kStopping,  // told to stop; JobRecord::target says what it becomes
-  kPaused,    // by `pause`; holds no worker; `resume` queues it
-  kStopped,   // by `stop` or `shutdown`, with a checkpoint; resumable
+  kRecovering,  // a generation after a loss, or one that grew, is journalled and assigned; it has not committed a step
+                // yet
+  kStopping,    // told to stop; JobRecord::target says what it becomes
+  kPaused,      // by `pause`; holds no worker; `resume` queues it
+  kStopped,     // by `stop` or `shutdown`, with a checkpoint; resumable
   kDone,
   kFailed,  // bad input, or given up; `resume` queues it again
   kCancelled,
 };
-constexpr int kJobStates = 9;
+constexpr int kJobStates = 10;
 
 const char* job_state_name(JobState state);
 std::optional<JobState> job_state_from_name(std::string_view name);
@@ -33,19 +36,15 @@ std::optional<JobState> job_state_from_name(std::string_view name);
 bool transition_is_legal(JobState from, JobState to);
 // done, failed, cancelled, stopped, paused: nothing will happen without a command.
 bool job_is_at_rest(JobState state);
-// starting, training, stopping.
+// starting, training, recovering, stopping.
 bool job_holds_workers(JobState state);
 
-// One place in a generation's gang.
-struct GenerationMember {
-  WorkerId worker;
-  Incarnation incarnation;
-  auto operator<=>(const GenerationMember&) const = default;
-};
-
-// Time is accounted by state, plus one pseudo-state: the job was said to run but no process was there to do it (all
-// were killed, until the restart noticed).
+// Time is accounted by state, plus two pseudo-states. Unattended: the job was said to run but no process was there to
+// do it (all were killed, until the restart noticed). Evaluating: part of training, and no transition, so a coordinator
+// that is killed meanwhile calls it training.
 constexpr int kUnattended = kJobStates;
+constexpr int kEvaluatingSlot = kJobStates + 1;
+constexpr int kTimeSlots = kJobStates + 2;
 const char* time_slot_name(int slot);
 
 // Everything about a job that must survive the coordinator. Written whole, at every transition. Wall times are
@@ -62,21 +61,22 @@ struct JobRecord {
   JobState state = JobState::kQueued;
   JobState target = JobState::kStopped;  // meaningful while stopping
   Generation generation;
-  std::vector<GenerationMember> members;  // of `generation`; kept until the next one
-  bool lost = false;                      // queued because a member fell silent: that very generation may come back
-  std::string numerics;                   // fingerprint of the workers of the first checkpoint's generation
+  std::vector<GroupMember> members;  // of `generation`, by replica and stage; kept until the next one
+  std::vector<GroupMember> leaving;  // without a place in it, until its first step: they hold what it may need
+  bool lost = false;                 // queued because a member fell silent: that very generation may come back
+  std::string numerics;              // fingerprint of the workers of the first checkpoint's generation
   int64_t submitted_wall = 0, allocated_wall = 0, entered_wall = 0;
-  std::array<double, kJobStates + 1> seconds{};  // until entered_wall
-  int64_t restarts = 0;                          // in all
-  int64_t attempts = 0;                          // restarts since progress was last made
-  Step best_step = 0;                            // newest committed step when the last restart was decided
-  uint8_t failure = 255;                         // ErrorCode of `failed`; 255 = none
-  std::string reason;                            // of the last failure or restart
+  std::array<double, kTimeSlots> seconds{};  // until entered_wall
+  int64_t restarts = 0;                      // in all, also those of generations that went on at once
+  int64_t attempts = 0;                      // restarts since progress was last made
+  Step best_step = 0;                        // newest committed step when the last restart was decided
+  uint8_t failure = 255;                     // ErrorCode of `failed`; 255 = none
+  std::string reason;                        // of the last failure or restart
   Step result_step = 0;
   std::optional<JobFinished> result;
 };
 
-constexpr int kJobRecordVersion = 1;
+constexpr int kJobRecordVersion = 2;  // 2: generations of many workers
 // JSON text. Decoding: kCorrupt when damaged; kBadInput, naming both versions, when made by a newer program.
 std::string encode_job_record(const JobRecord& record);
 Result<JobRecord> decode_job_record(std::string_view text);

@@ -3,10 +3,13 @@
 
 #include "coordinator/coordinator.h"
 #include "coordinator/run_directory.h"
+#include "coordinator/straggler.h"
 #include "shared/base/text.h"
 
 namespace strand {
 namespace {
+
+constexpr size_t kShownHistory = 50;
 
 Json seconds_or_null(int64_t wall) {
   return wall == 0 ? Json() : Json(static_cast<double>(wall) * 1e-9);
@@ -28,7 +31,9 @@ Json worker_json(const WorkerEntry& worker) {
           {"state", worker_state_name(worker.state)},
           {"version", worker.hello.version},
           {"numerics", worker.hello.numerics},
-          {"step", worker.step}};
+          {"step", worker.step},
+          {"work_seconds",
+           worker.work_nanoseconds > 0 ? Json(static_cast<double>(worker.work_nanoseconds) * 1e-9) : Json()}};
 }
 
 Json checkpoints_json(const CheckpointCatalog& catalog, const std::string& run_directory) {
@@ -116,13 +121,49 @@ double Coordinator::goodput(const TrackedJob& job, Time now) const {
   return elapsed > 0 ? std::min(1.0, job.progress.totals().productive_seconds / elapsed) : 0;
 }
 
-Json Coordinator::summarise(const TrackedJob& job) const {
+// What generation a worker says it is on may lag behind the job's.
+Json Coordinator::members_json(const TrackedJob& job) const {
+  Json members = Json::array();
+  const auto add = [&](const GroupMember& member, bool leaving) {
+    const auto found = membership_.workers().find(member.worker);
+    const bool here = found != membership_.workers().end() && found->second.incarnation == member.incarnation;
+    Json json = here ? worker_json(found->second) : Json{{"worker", member.worker.value}, {"state", "away"}};
+    json["generation"] = here && found->second.job == job.record.id ? Json(found->second.generation.value) : Json();
+    json["replica"] = leaving ? Json() : Json(member.replica);
+    json["stage"] = leaving ? Json() : Json(member.stage);
+    members.push_back(std::move(json));
+  };
+  for (const GroupMember& member : job.record.members) add(member, false);
+  for (const GroupMember& member : job.record.leaving) add(member, true);
+  return members;
+}
+
+Json Coordinator::stragglers_json(const TrackedJob& job) const {
+  std::vector<WorkTime> times;
+  for (const GroupMember& member : job.record.members) {
+    const auto found = membership_.workers().find(member.worker);
+    if (found == membership_.workers().end() || found->second.incarnation != member.incarnation) continue;
+    if (found->second.generation != job.record.generation) continue;
+    times.push_back({member.worker, found->second.work_nanoseconds});
+  }
+  Json json = Json::array();
+  if (!job_holds_workers(job.record.state)) return json;
+  for (const Straggler& slow : find_stragglers(times)) {
+    json.push_back({{"worker", slow.worker.value},
+                    {"work_seconds", static_cast<double>(slow.nanoseconds) * 1e-9},
+                    {"median_of_others", static_cast<double>(slow.others) * 1e-9}});
+  }
+  return json;
+}
+
+Json Coordinator::summarise(const TrackedJob& job, Time now) const {
   const JobRecord& record = job.record;
   const auto& latest = job.progress.latest();
   const auto exit_code = job_exit_code(record);
   return {{"id", record.id.value},
           {"job", record.name},
           {"state", job_state_name(record.state)},
+          {"waiting", waiting_reason(job, now)},
           {"priority", record.priority},
           {"step", record.result ? record.result_step : job.progress.step()},
           {"steps", job.spec.train.steps},
@@ -136,7 +177,7 @@ Json Coordinator::describe(const TrackedJob& job, Time now) const {
   const JobRecord& record = job.record;
   const auto& latest = job.progress.latest();
   const CheckpointEntry* newest = job.catalog.newest();
-  Json json = summarise(job);
+  Json json = summarise(job, now);
   if (!record.result && newest) json["step"] = std::max(job.progress.step(), newest->step);
   add_results(json, record.result, job.progress, newest);
   json["goodput"] = goodput(job, now);
@@ -155,19 +196,26 @@ Json Coordinator::describe(const TrackedJob& job, Time now) const {
   json["target"] = record.state == JobState::kStopping ? Json(job_state_name(record.target)) : Json();
   json["first_allocated"] = seconds_or_null(record.allocated_wall);
   auto seconds = record.seconds;
-  const bool unattended = job_holds_workers(record.state) && !job.attached;
-  seconds[static_cast<size_t>(unattended ? kUnattended : static_cast<int>(record.state))] +=
+  seconds[static_cast<size_t>(time_slot(job))] +=
       std::max(0.0, static_cast<double>(wall(now) - record.entered_wall) * 1e-9);
-  for (int slot = 0; slot <= kUnattended; ++slot) {
+  for (int slot = 0; slot < kTimeSlots; ++slot) {
     json["seconds"][time_slot_name(slot)] = seconds[static_cast<size_t>(slot)];
   }
-  json["backup"] = "none: a lost worker's steps since the last checkpoint are replayed";
-  json["workers"] = Json::array();
-  for (const GenerationMember& member : record.members) {
-    const auto found = membership_.workers().find(member.worker);
-    const bool here = found != membership_.workers().end() && found->second.incarnation == member.incarnation;
-    json["workers"].push_back(here ? worker_json(found->second)
-                                   : Json{{"worker", member.worker.value}, {"state", "away"}});
+  const int64_t replicas = record.members.empty() ? 0 : record.members.back().replica + 1;
+  json["replicas"] = replicas;
+  json["wanted_replicas"] = job.spec.parallel.replicas;
+  json["stages"] = job.spec.parallel.stages;
+  json["backup"] = job.spec.parallel.backup && replicas > 1
+                       ? "in two replicas: the loss of one worker loses no committed step"
+                       : "none: a lost worker's steps since the last checkpoint are replayed";
+  json["workers"] = members_json(job);
+  json["stragglers"] = stragglers_json(job);
+  json["history"] = Json::array();
+  for (size_t i = job.history.size() - std::min(job.history.size(), kShownHistory); i < job.history.size(); ++i) {
+    const HistoryEntry& entry = job.history[i];
+    json["history"].push_back({{"time", static_cast<double>(entry.wall) * 1e-9},
+                               {"generation", entry.generation.value},
+                               {"text", entry.text}});
   }
   json["checkpoints"] = checkpoints_json(job.catalog, record.run_directory);
   json["counters"] = counters_json();
@@ -180,9 +228,9 @@ Result<Json> Coordinator::job_json(JobId id, Time now) const {
   return describe(found->second, now);
 }
 
-Json Coordinator::jobs_json(Time) const {
+Json Coordinator::jobs_json(Time now) const {
   Json jobs = Json::array();
-  for (const auto& [id, job] : jobs_) jobs.push_back(summarise(job));
+  for (const auto& [id, job] : jobs_) jobs.push_back(summarise(job, now));
   return {{"jobs", jobs}};
 }
 
@@ -208,8 +256,12 @@ Json Coordinator::counters_json() const {
           {"duplicate_steps", c.duplicate_steps},
           {"duplicate_parts", c.duplicate_parts},
           {"contradicting_parts", c.contradicting_parts},
+          {"misplaced_reports", c.misplaced_reports},
           {"refused_workers", c.refused_workers},
           {"refused_keys", c.refused_keys},
+          {"connections_lost", c.connections_lost},
+          {"cut_off", c.cut_off},
+          {"preemptions", c.preemptions},
           {"leases_expired", c.leases_expired},
           {"generations", c.generations},
           {"restarts", c.restarts},

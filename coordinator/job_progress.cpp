@@ -1,6 +1,7 @@
 #include "coordinator/job_progress.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace strand {
 namespace {
@@ -25,23 +26,39 @@ void add_to_history(std::map<Step, JobTotals>* history, Step step, const JobTota
   }
 }
 
-// A generation begins behind some checkpoint; the newest one below its first report that we have seen.
-void JobProgress::begin_generation(Step first_reported, const CheckpointCatalog& catalog) {
-  missing_.clear();
+void add_recorded(RecordedTail* tail, Generation generation, Step step, const JobTotals& own, const JobTotals& totals) {
+  auto& steps = tail->steps;
+  const bool again = steps.contains(step) || (!steps.empty() && step < steps.begin()->first);
+  if (tail->generation != generation && again) steps.erase(steps.lower_bound(step), steps.end());
+  tail->generation = generation;
+  tail->totals = totals;
+  add_to_history(&steps, step, own, totals);
+}
+
+// A generation that does not go on begins behind some checkpoint. What is remembered below its first report still
+// counts, or what the newest checkpoint below it says, if that is newer.
+void JobProgress::begin_again(Step first_reported, const CheckpointCatalog& catalog) {
+  missing_.erase(missing_.lower_bound(first_reported), missing_.end());
   history_.erase(history_.lower_bound(first_reported), history_.end());
-  if (first_reported == step_ + 1) return;  // nothing was lost
-  const auto& entries = catalog.entries();
-  auto above = entries.lower_bound(first_reported);
   step_ = 0;
   totals_ = {};
+  if (!history_.empty()) std::tie(step_, totals_) = *history_.rbegin();
+  const auto& entries = catalog.entries();
+  const auto above = entries.lower_bound(first_reported);
   if (above == entries.begin()) return;
   const CheckpointEntry& from = std::prev(above)->second;
+  if (from.step <= step_) return;
+  missing_.clear();
   step_ = from.step;
   totals_ = {from.productive_seconds, from.tokens};
 }
 
 bool JobProgress::add(Generation generation, Step step, const StepReport& report, const CheckpointCatalog& catalog) {
-  if (generation != generation_) begin_generation(step, catalog);
+  if (generation != generation_ && step <= step_ && !missing_.contains(step)) {
+    // Said again behind one that was lost: nothing is known yet of where this generation began.
+    if (!missing_.empty() && step > *missing_.begin()) return false;
+    begin_again(step, catalog);
+  }
   generation_ = generation;
   const bool newest = step > step_;
   if (!newest && missing_.erase(step) == 0) return false;
@@ -65,7 +82,7 @@ bool JobProgress::add(Generation generation, Step step, const StepReport& report
   return true;
 }
 
-void JobProgress::restore(const RecordedTail& tail, const CheckpointCatalog& catalog) {
+void JobProgress::restore(const RecordedTail& tail) {
   if (tail.steps.empty()) return;
   const Step step = tail.steps.rbegin()->first;
   if (tail.generation < generation_ || (tail.generation == generation_ && step <= step_)) return;
@@ -75,18 +92,16 @@ void JobProgress::restore(const RecordedTail& tail, const CheckpointCatalog& cat
   totals_ = tail.totals;
   history_ = tail.steps;
   missing_.clear();
-  Step first = 0;  // the generation began behind a checkpoint below all its reports
-  for (const auto& [at, entry] : catalog.entries()) {
-    if (at < tail.steps.begin()->first) first = at;
-  }
-  for (Step s = std::max(first + 1, step - static_cast<Step>(kHistory)); s < step; ++s) {
+  const Step first = tail.whole ? 1 : tail.steps.begin()->first;
+  for (Step s = std::max(first, step - static_cast<Step>(kHistory)); s < step; ++s) {
     if (!tail.steps.contains(s)) missing_.insert(s);
   }
 }
 
 JobTotals JobProgress::totals_at(Step step) const {
-  const auto found = history_.find(step);
-  return found == history_.end() ? totals_ : found->second;
+  if (step <= 0) return {};  // a job stopped before its first step
+  const auto above = history_.upper_bound(step);
+  return step >= step_ || above == history_.begin() ? totals_ : std::prev(above)->second;
 }
 
 }  // namespace strand

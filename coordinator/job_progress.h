@@ -1,9 +1,10 @@
 // How far a job has come: which step reports are new, and the sums over its committed steps. Pure.
 //
-// Within a generation steps only rise, so a report is a duplicate exactly when its step is not above the last one.
-// After a reload from an older checkpoint (a new generation) the replayed steps are reported again and recorded again,
-// once, under the new generation; the sums go back to what they were at that checkpoint, so that lost work counts
-// neither as tokens nor as goodput. In a metrics file the last line of a step is the one that counts.
+// Within a generation steps only rise, so a report is a duplicate exactly when its step is not above the last one, and
+// not one that was overtaken. A generation that goes on with what its members hold continues the count. After a reload
+// from an older checkpoint (a new generation) the replayed steps are reported again and recorded again, once, under the
+// new generation; the sums go back to what they were at that checkpoint, so that lost work counts neither as tokens nor
+// as goodput. In a metrics file the last line of a step is the one that counts.
 #pragma once
 
 #include <cstdint>
@@ -26,24 +27,30 @@ struct JobTotals {
 // belongs to the steps above it as well.
 void add_to_history(std::map<Step, JobTotals>* history, Step step, const JobTotals& own, const JobTotals& sums);
 
-// The end of a metrics file: what was recorded of its newest generation.
+// The end of a metrics file.
 struct RecordedTail {
-  Generation generation;  // 0: nothing recorded
-  std::map<Step, JobTotals> steps;
-  JobTotals totals;  // of the last line
+  Generation generation;            // of the last line; 0: nothing recorded
+  std::map<Step, JobTotals> steps;  // what counts: not what a later generation took again
+  JobTotals totals;                 // of the last line
+  bool whole = false;               // it is all that was ever recorded
 };
+// The next line. A generation that goes on reports steps that have not been recorded; one that reports a step again has
+// reloaded, and what was behind it counts no more.
+void add_recorded(RecordedTail* tail, Generation generation, Step step, const JobTotals& own, const JobTotals& totals);
 
 class JobProgress {
  public:
   // False for a duplicate.
   bool add(Generation generation, Step step, const StepReport& report, const CheckpointCatalog& catalog);
   // What the metrics file says, after a restart of the coordinator. Older than what is known: ignored.
-  void restore(const RecordedTail& tail, const CheckpointCatalog& catalog);
-  // Sums at a step whose report has been added; at the newest one when the step is not known.
+  void restore(const RecordedTail& tail);
+  // Sums at a step, or at the newest known one below it; at the newest of all when none is.
   JobTotals totals_at(Step step) const;
   // Steps up to this one will not be asked for any more.
   void forget_before(Step step) { history_.erase(history_.begin(), history_.lower_bound(step)); }
 
+  // The newest step up to which every step is recorded.
+  Step recorded_through() const { return missing_.empty() ? step_ : *missing_.begin() - 1; }
   Step step() const { return step_; }            // newest committed; goes back with a reload
   Step best_step() const { return best_step_; }  // the highest ever
   const JobTotals& totals() const { return totals_; }
@@ -53,7 +60,7 @@ class JobProgress {
   Step evaluation_step() const { return evaluation_step_; }
 
  private:
-  void begin_generation(Step first_reported, const CheckpointCatalog& catalog);
+  void begin_again(Step first_reported, const CheckpointCatalog& catalog);
 
   Generation generation_;
   Step step_ = 0, best_step_ = 0, evaluation_step_ = 0;

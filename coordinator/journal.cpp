@@ -43,7 +43,7 @@ Status Journal::begin() {
 
 Result<std::vector<std::pair<std::string, std::string>>> Journal::read() {
   std::vector<std::pair<std::string, std::string>> records;
-  for (const char* prefix : {"checkpoint/", "job/"}) {
+  for (const char* prefix : {"checkpoint/", "history/", "job/"}) {
     STRAND_TRY(store_->scan(prefix, [&](std::string_view key, std::string_view value) {
       records.emplace_back(key, value);
       return true;

@@ -4,15 +4,28 @@
 
 namespace strand {
 
-Membership::Join Membership::hello(const std::string& peer, const Header& header, const Hello& hello) {
+Membership::Join Membership::hello(const std::string& peer, const Header& header, const Hello& hello, Time now) {
   const auto found = workers_.find(header.sender);
   Join join = Join::kNew;
   if (found != workers_.end()) {
     if (found->second.incarnation > header.incarnation) return Join::kOutdated;
     join = found->second.incarnation == header.incarnation ? Join::kSame : Join::kReplaced;
   }
-  workers_[header.sender] = WorkerEntry{header.sender, header.incarnation, peer,       hello, hello.state,
-                                        header.job,    header.generation,  header.step};
+  WorkerEntry& entry = workers_[header.sender];
+  if (join != Join::kSame) {
+    entry = WorkerEntry();
+    entry.joined = now;
+  }
+  entry.id = header.sender;
+  entry.incarnation = header.incarnation;
+  entry.peer = peer;
+  entry.hello = hello;
+  entry.state = hello.state;
+  entry.job = header.job;
+  entry.generation = header.generation;
+  entry.step = header.step;
+  entry.heard = now;
+  entry.unreachable.reset();
   return join;
 }
 
@@ -24,6 +37,13 @@ WorkerEntry* Membership::find(WorkerId id, Incarnation incarnation) {
 WorkerEntry* Membership::find(WorkerId id) {
   const auto found = workers_.find(id);
   return found == workers_.end() ? nullptr : &found->second;
+}
+
+WorkerEntry* Membership::find_peer(const std::string& peer) {
+  for (auto& [id, worker] : workers_) {
+    if (worker.peer == peer) return &worker;
+  }
+  return nullptr;
 }
 
 std::string fingerprint_difference(const std::string& pinned, const std::string& other) {

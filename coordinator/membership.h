@@ -4,13 +4,25 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "coordinator/job.h"
+#include "shared/base/clock.h"
 #include "shared/wire/messages.h"
 
 namespace strand {
+
+// A newer process of a worker that introduced itself while the older one still seems alive. Two machines may have been
+// given one id by mistake: it has to wait until the older one is known to be gone, and is refused when that one is
+// heard.
+struct Rival {
+  std::string peer;
+  Header header;
+  Hello hello;
+  Time since;
+};
 
 struct WorkerEntry {
   WorkerId id;
@@ -21,6 +33,13 @@ struct WorkerEntry {
   JobId job;  // what it said last
   Generation generation;
   Step step = 0;
+  int64_t work_nanoseconds = 0;     // own computing per step; 0: not known
+  Time joined, heard;               // first and last word of this process
+  Time assigned;                    // an Assign was sent last
+  std::optional<Time> astray;       // since when it has not been where its job has it
+  Time probed;                      // we spoke to it last, to learn whether it is still connected
+  std::optional<Time> unreachable;  // since when it is not
+  std::optional<Rival> rival;
 };
 
 class Membership {
@@ -28,10 +47,11 @@ class Membership {
   enum class Join { kNew, kSame, kReplaced, kOutdated };
   // kReplaced: a newer process of the same worker; the older one is gone. kOutdated: a newer process is already known;
   // nothing changed.
-  Join hello(const std::string& peer, const Header& header, const Hello& hello);
+  Join hello(const std::string& peer, const Header& header, const Hello& hello, Time now);
   // The entry of exactly this process; null for a stranger or another incarnation.
   WorkerEntry* find(WorkerId id, Incarnation incarnation);
   WorkerEntry* find(WorkerId id);
+  WorkerEntry* find_peer(const std::string& peer);
   void remove(WorkerId id) { workers_.erase(id); }
   const std::map<WorkerId, WorkerEntry>& workers() const { return workers_; }
 

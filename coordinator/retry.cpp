@@ -5,7 +5,15 @@
 namespace strand {
 
 FailureClass classify_failure(ErrorCode code) {
-  return code == ErrorCode::kBadInput || code == ErrorCode::kNotFound ? FailureClass::kNever : FailureClass::kRetry;
+  switch (code) {
+    case ErrorCode::kBadInput:
+    case ErrorCode::kNotFound: return FailureClass::kNever;
+    case ErrorCode::kCorrupt: return FailureClass::kReload;
+    case ErrorCode::kUnavailable:
+    case ErrorCode::kDeadline:
+    case ErrorCode::kStopped: return FailureClass::kHere;
+    default: return FailureClass::kElsewhere;
+  }
 }
 
 RetryDecision decide_retry(int64_t attempts, int64_t retries, bool progressed, const BackOff& back_off) {
@@ -15,6 +23,38 @@ RetryDecision decide_retry(int64_t attempts, int64_t retries, bool progressed, c
   const int doublings = static_cast<int>(std::min<int64_t>(decision.attempts - 1, 20));
   decision.wait = std::min(back_off.first * (int64_t{1} << doublings), back_off.longest);
   return decision;
+}
+
+namespace {
+void add_failure(std::vector<Time>* times, size_t kept, Time now) {
+  times->push_back(now);
+  if (times->size() > kept) times->erase(times->begin());
+}
+}  // namespace
+
+void Exclusions::failed(WorkerId worker, const std::string& host, Time now) {
+  add_failure(&by_worker_[worker], kFailures, now);
+  if (!host.empty()) add_failure(&by_host_[host], 2 * kFailures, now);
+}
+
+size_t Exclusions::recent(const std::vector<Time>& times, Time now) const {
+  return static_cast<size_t>(std::ranges::count_if(times, [&](Time at) { return now - at < time_; }));
+}
+
+bool Exclusions::barred(WorkerId worker, Incarnation incarnation) const {
+  const auto found = barred_.find(worker);
+  return found != barred_.end() && found->second == incarnation;
+}
+
+size_t Exclusions::failures(WorkerId worker, Time now) const {
+  const auto found = by_worker_.find(worker);
+  return found == by_worker_.end() ? 0 : recent(found->second, now);
+}
+
+bool Exclusions::excluded(WorkerId worker, const std::string& host, Time now) const {
+  if (failures(worker, now) >= kFailures) return true;
+  const auto found = by_host_.find(host);
+  return found != by_host_.end() && recent(found->second, now) >= 2 * kFailures;
 }
 
 }  // namespace strand

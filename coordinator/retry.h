@@ -1,9 +1,13 @@
-// Whether a failed or lost attempt is tried again, and when. Pure.
+// Whether a failed or lost attempt is tried again, when, and where. Pure.
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "shared/base/clock.h"
+#include "shared/base/ids.h"
 #include "shared/base/result.h"
 
 namespace strand {
@@ -14,8 +18,10 @@ struct BackOff {
 };
 
 enum class FailureClass {
-  kNever,  // the same input will fail again: bad job, missing file, non-finite loss
-  kRetry,  // elsewhere if there is an elsewhere, else here
+  kNever,      // the same input will fail again: bad job, missing file, non-finite loss
+  kHere,       // something was away for a moment: the same worker may try again
+  kElsewhere,  // this machine may be the cause: another one first, if there is one
+  kReload,     // bytes were not what they were: from an older checkpoint
 };
 FailureClass classify_failure(ErrorCode code);
 
@@ -27,5 +33,33 @@ struct RetryDecision {
 // attempts: restarts so far without progress. progressed: this attempt committed a step or checkpoint no earlier one
 // had; it wipes the slate. The breaker: more than `retries` restarts without progress are given up.
 RetryDecision decide_retry(int64_t attempts, int64_t retries, bool progressed, const BackOff& back_off);
+
+// Which workers have failed one job, and are left out of it for a while. A worker that failed it kFailures times within
+// the time is left out until the oldest of those is so long ago; a host whose workers did so twice as often, with all
+// its workers. Not journalled: a restarted coordinator gives everybody another chance.
+class Exclusions {
+ public:
+  static constexpr size_t kFailures = 3;
+
+  explicit Exclusions(Duration time) : time_(time) {}
+
+  void failed(WorkerId worker, const std::string& host, Time now);
+  // Left out from now on for the whole time, for a reason of its own.
+  void leave_out(WorkerId worker, Time now) { by_worker_[worker].assign(kFailures, now); }
+  // This very process cannot take part (another file system, too little memory): never again.
+  void bar(WorkerId worker, Incarnation incarnation) { barred_[worker] = incarnation; }
+  bool barred(WorkerId worker, Incarnation incarnation) const;
+  // Failures that still count.
+  size_t failures(WorkerId worker, Time now) const;
+  bool excluded(WorkerId worker, const std::string& host, Time now) const;
+
+ private:
+  size_t recent(const std::vector<Time>& times, Time now) const;
+
+  Duration time_;
+  std::map<WorkerId, std::vector<Time>> by_worker_;  // the newest few
+  std::map<std::string, std::vector<Time>> by_host_;
+  std::map<WorkerId, Incarnation> barred_;
+};
 
 }  // namespace strand

@@ -70,22 +70,22 @@ void read_metrics_tail(FileSystem& fs, const std::string& run_directory, RunPrep
   const auto tail = fs.read_range(path, *size > kTail ? *size - kTail : 0, kTail);
   if (!tail.ok()) return;
   RecordedTail& recorded = result->recorded;
+  recorded.whole = *size <= kTail;
   for (const std::string& line : split(*tail, '\n')) {
     const auto json = parse_json(line, path);
     if (!json.ok() || !json->is_object()) continue;
     const auto whole = [&](const char* key) { return json->contains(key) && (*json)[key].is_number_integer(); };
     if (!whole("generation") || !whole("step") || !whole("total_tokens")) continue;
     const Generation generation{(*json)["generation"].get<uint64_t>()};
-    if (recorded.generation != generation) recorded.steps.clear();
-    recorded.generation = generation;
-    recorded.totals.tokens = (*json)["total_tokens"].get<int64_t>();
+    JobTotals totals = recorded.totals;
+    totals.tokens = (*json)["total_tokens"].get<int64_t>();
     const auto seconds = json->find("productive_seconds");
-    if (seconds != json->end() && seconds->is_number()) recorded.totals.productive_seconds = seconds->get<double>();
+    if (seconds != json->end() && seconds->is_number()) totals.productive_seconds = seconds->get<double>();
     JobTotals own;
     if (whole("tokens")) own.tokens = (*json)["tokens"].get<int64_t>();
     const auto own_seconds = json->find("step_seconds");
     if (own_seconds != json->end() && own_seconds->is_number()) own.productive_seconds = own_seconds->get<double>();
-    add_to_history(&recorded.steps, (*json)["step"].get<Step>(), own, recorded.totals);
+    add_recorded(&recorded, generation, (*json)["step"].get<Step>(), own, totals);
   }
 }
 
@@ -131,10 +131,10 @@ RunPrepared prepare_run(FileSystem& fs, const PrepareRun& run, const std::string
   result.manifests = std::move(listing->manifests);
   result.damaged = std::move(listing->damaged);
   if (run.create) {
-    // Left behind by a generation that is over: no manifest will ever name them.
+    // Left behind by a generation that is over: no manifest will ever name them. Where one of its workers is still
+    // writing, the next generation tries again.
     for (const Step step : listing->unfinished) {
-      result.status = fs.remove_tree(step_directory(run.run_directory, step));
-      if (!result.status.ok()) return result;
+      static_cast<void>(fs.remove_tree(step_directory(run.run_directory, step)));
     }
     const auto token = fs.read_file(run.run_directory + "/token");
     if (!token.ok()) {

@@ -16,12 +16,15 @@ namespace strand {
 
 // --- events ---------------------------------------------------------------------------------------------------------
 struct Tick {};
-// What the training thread says about (job, generation).
+// What the training thread says about (job, generation). Every member of the last stage says StepReport, whichever of
+// them reports to the coordinator; a member of another stage says Heartbeat after each step. The suspects of a
+// Heartbeat are told again and again until another Heartbeat names others, or a step is done.
 struct TrainingReport {
   JobId job;
   Generation generation;
   Step step = 0;
   std::variant<Heartbeat, StepReport, PartSaved, JobFinished, JobFailed, Stopped> body;
+  int64_t work_nanoseconds = 0;  // own computing in this step, waiting left out; 0: not measured
 };
 using WorkerEvent = std::variant<Tick, WireMessage, TrainingReport>;
 
@@ -33,6 +36,9 @@ struct StartTraining {
   JobId job;
   Generation generation;
   Assign assign;
+  GroupMember self;        // own place in it
+  bool leaving = false;    // no place: only gives what it holds to those who ask
+  bool continues = false;  // was at this job in an older generation: what it holds may be newer than any checkpoint
 };
 // Ends the training of the job at hand: with a checkpoint of the newest committed step, or at once. A StartTraining
 // that follows waits for the end.
@@ -75,7 +81,11 @@ class WorkerLifecycle {
 
   void on_message(const WireMessage& message, Time now, std::vector<WorkerAction>* actions);
   void on_report(const TrainingReport& report, Time now, std::vector<WorkerAction>* actions);
+  void on_heartbeat(const TrainingReport& report, const Heartbeat& body, Time now, std::vector<WorkerAction>* actions);
   void on_assign(const Header& header, const Assign& assign, std::vector<WorkerAction>* actions);
+  void begin_at(Step base);
+  void remember(Step step, const StepReport& report);
+  void enqueue(Step step, Body body);
   void flush_outbox(Time now, std::vector<WorkerAction>* actions);
   void say_hello(Time now, std::vector<WorkerAction>* actions);
   void say_heartbeat(Time now, std::vector<WorkerAction>* actions);
@@ -86,6 +96,12 @@ class WorkerLifecycle {
   JobId job_;
   Generation generation_;
   Step step_ = 0;
+  bool reports_steps_ = false;  // the one member of the generation that does
+  bool base_known_ = false;     // the training thread has said where this generation begins
+  double work_nanoseconds_ = 0;
+  std::vector<WorkerId> suspects_;
+  std::map<JobId, Generation> known_;        // the newest generation of each job this process has been in
+  std::map<Step, StepReport> step_reports_;  // the newest ones of job_, for a generation in which we report
   Duration lease_ = std::chrono::seconds(3);
   bool welcomed_ = false;
   Time last_heard_, last_said_;

@@ -38,6 +38,18 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
   return out;
 }
 
+std::string worker_line(const Json& worker) {
+  std::string line = concat(cell(worker, "worker"), " ", cell(worker, "host"), " ", cell(worker, "state"));
+  if (cell(worker, "replica") != "-") {
+    line += concat(", replica ", cell(worker, "replica"), ", stage ", cell(worker, "stage"));
+  } else {
+    line += ", leaving";
+  }
+  line += concat(", generation ", cell(worker, "generation"), ", step ", cell(worker, "step"));
+  if (number(worker, "work_seconds") > 0) line += concat(", works ", cell(worker, "work_seconds", 3), " s a step");
+  return line;
+}
+
 }  // namespace
 
 std::string jobs_table(const Json& jobs) {
@@ -87,6 +99,7 @@ std::string job_table(const Json& show) {
   };
   const std::string target = cell(show, "target");
   add("state", cell(show, "state") + (target == "-" ? "" : ", to be " + target));
+  add("waiting", cell(show, "waiting"));
   add("reason", cell(show, "reason"));
   add("warning", cell(show, "warning"));
   add("step", concat(cell(show, "step"), " of ", cell(show, "steps")));
@@ -105,9 +118,13 @@ std::string job_table(const Json& show) {
     seconds += concat(seconds.empty() ? "" : ", ", state, " ", human_seconds(value.get<double>()));
   }
   add("time", seconds);
-  add("generation", concat(cell(show, "generation"), ", ", cell(show, "restarts"), " restarts"));
-  for (const Json& worker : show.at("workers")) {
-    add("worker", concat(cell(worker, "worker"), " ", cell(worker, "host"), " ", cell(worker, "state")));
+  add("generation",
+      concat(cell(show, "generation"), ", ", cell(show, "replicas"), " of ", cell(show, "wanted_replicas"),
+             " replicas x ", cell(show, "stages"), " stages, ", cell(show, "restarts"), " restarts"));
+  for (const Json& worker : show.at("workers")) add("worker", worker_line(worker));
+  for (const Json& slow : show.at("stragglers")) {
+    add("straggler", concat("worker ", cell(slow, "worker"), " works ", cell(slow, "work_seconds", 3),
+                            " s a step, the median of the others ", cell(slow, "median_of_others", 3), " s"));
   }
   add("backup", cell(show, "backup"));
   add("priority", cell(show, "priority"));

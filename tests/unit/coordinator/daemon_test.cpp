@@ -15,7 +15,8 @@
 #include "coordinator/journal.h"
 #include "shared/base/text.h"
 #include "shared/base/version.h"
-#include "tests/unit/coordinator/simulated_cluster.h"
+#include "shared/job_spec/parameter_table.h"
+#include "tests/unit/coordinator/job_text.h"
 
 namespace strand {
 namespace {
@@ -28,12 +29,14 @@ constexpr Duration kLong = std::chrono::seconds(20);
 // run_coordinator on a thread of its own.
 class RunningDaemon {
  public:
-  RunningDaemon(const std::string& directory, const std::string& endpoint, const std::string& http = "") {
+  // A long lease: a loaded machine must not expire it, and no test but one waits for its end.
+  RunningDaemon(const std::string& directory, const std::string& endpoint, const std::string& http = "",
+                Duration lease = std::chrono::seconds(8)) {
     options_.endpoint = endpoint;
     options_.directory = directory;
     options_.data_endpoints = {"ipc:///data"};
     options_.http = http;
-    options_.lease = std::chrono::milliseconds(900);
+    options_.lease = lease;
     options_.stop = &stop_;
     options_.ready = [this](const std::string& at, const std::string& http_at) {
       endpoint_ = at;
@@ -158,6 +161,8 @@ class ScriptedWorker {
     part.digest = {1, static_cast<uint64_t>(step_)};
     part.state_digest = {2, static_cast<uint64_t>(step_)};
     part.dataset = {{"bases", "abc"}};
+    const ParsedJob parsed = parse_job(assign_.job_toml, "assigned job", assign_.run_directory, {});
+    part.ranges = {{0, job_parameter_count(parsed.spec)}};
     return acknowledged(say(part));
   }
   bool finish() {
@@ -321,7 +326,7 @@ TEST_F(DaemonTest, ResumeAfterEverythingDied) {
     ScriptedWorker worker(endpoint_, 1, 10);
     ASSERT_TRUE(worker.begin(1));  // before the first checkpoint
   }
-  RunningDaemon daemon(directory_, endpoint_);
+  RunningDaemon daemon(directory_, endpoint_, "", std::chrono::seconds(3));
   EXPECT_EQ(submit(run, true)["id"], 1);
   ScriptedWorker worker(endpoint_, 2, 20);  // another id: the older one is given a full lease
   ASSERT_TRUE(worker.hello());

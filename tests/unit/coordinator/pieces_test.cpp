@@ -19,7 +19,6 @@
 #include "coordinator/retry.h"
 #include "coordinator/run_directory.h"
 #include "shared/base/text.h"
-#include "tests/unit/coordinator/simulated_cluster.h"
 
 namespace strand {
 namespace {
@@ -64,7 +63,8 @@ JobRecord sample_record() {
   record.toml = "a = 1\n";
   record.state = JobState::kTraining;
   record.generation = Generation{3};
-  record.members = {{WorkerId{~0ull}, Incarnation{1234567890123456789ull}}};
+  record.members = {{WorkerId{~0ull}, Incarnation{1234567890123456789ull}, 1, 2, "tcp://a:1"}};
+  record.leaving = {{WorkerId{3}, Incarnation{4}, 0, 1, ""}};
   record.seconds[2] = 1.5;
   record.result = JobFinished{};
   record.result->digest = {~0ull, 1};
@@ -80,7 +80,8 @@ TEST(JobRecord, ReadsBackAsItWasWritten) {
   const auto read = decode_job_record(text);
   ASSERT_TRUE(read.ok()) << read.error().message();
   EXPECT_EQ(encode_job_record(*read), text);
-  EXPECT_EQ(read->members[0].worker.value, ~0ull);
+  EXPECT_EQ(read->members, sample_record().members);
+  EXPECT_EQ(read->leaving, sample_record().leaving);
   EXPECT_EQ(read->result->bits_per_base, 1.9053111);
   EXPECT_TRUE(std::isnan(read->result->train_loss));
   EXPECT_EQ(read->result->best, sample_record().result->best);
@@ -89,10 +90,26 @@ TEST(JobRecord, ReadsBackAsItWasWritten) {
 
 TEST(JobRecord, RefusesANewerVersionAndDamage) {
   std::string text = encode_job_record(sample_record());
-  const auto newer = decode_job_record("{\"version\":2" + text.substr(text.find(',')));
+  const auto newer = decode_job_record("{\"version\":3" + text.substr(text.find(',')));
   ASSERT_FALSE(newer.ok());
   EXPECT_EQ(newer.error().code(), ErrorCode::kBadInput);
   for (size_t cut = 0; cut < text.size(); cut += 7) EXPECT_FALSE(decode_job_record(text.substr(0, cut)).ok()) << cut;
+}
+
+// Written by a program that knew one worker: members without places, seconds by number.
+TEST(JobRecord, ReadsVersion1) {
+  Json json = *parse_json(encode_job_record(sample_record()), "record");
+  json["version"] = 1;
+  json.erase("leaving");
+  json["members"] = {{7, 8}};
+  json["seconds"] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+  const auto read = decode_job_record(dump_json(json));
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  EXPECT_EQ(read->members, (std::vector<GroupMember>{{WorkerId{7}, Incarnation{8}, 0, 0, ""}}));
+  EXPECT_EQ(read->seconds[static_cast<size_t>(JobState::kTraining)], 3);
+  EXPECT_EQ(read->seconds[static_cast<size_t>(JobState::kStopping)], 4);
+  EXPECT_EQ(read->seconds[static_cast<size_t>(JobState::kRecovering)], 0);
+  EXPECT_EQ(read->seconds[kUnattended], 10);
 }
 
 TEST(Queue, PriorityThenOrderAndBackOffHoldsUpNobody) {
@@ -131,7 +148,9 @@ TEST(Retry, GivesUpOnlyWithoutProgress) {
   EXPECT_TRUE(decide_retry(attempts, 3, true, back_off).again);
   EXPECT_EQ(decide_retry(50, 1000, false, back_off).wait, seconds(30));
   EXPECT_EQ(classify_failure(ErrorCode::kBadInput), FailureClass::kNever);
-  EXPECT_EQ(classify_failure(ErrorCode::kCorrupt), FailureClass::kRetry);
+  EXPECT_EQ(classify_failure(ErrorCode::kCorrupt), FailureClass::kReload);
+  EXPECT_EQ(classify_failure(ErrorCode::kDeadline), FailureClass::kHere);
+  EXPECT_EQ(classify_failure(ErrorCode::kInternal), FailureClass::kElsewhere);
 }
 
 TEST(Membership, AnOlderProcessNeverReplacesANewerOne) {
@@ -139,13 +158,13 @@ TEST(Membership, AnOlderProcessNeverReplacesANewerOne) {
   Header header;
   header.sender = WorkerId{1};
   header.incarnation = Incarnation{5};
-  EXPECT_EQ(members.hello("a", header, {}), Membership::Join::kNew);
-  EXPECT_EQ(members.hello("a", header, {}), Membership::Join::kSame);
+  EXPECT_EQ(members.hello("a", header, {}, at(0)), Membership::Join::kNew);
+  EXPECT_EQ(members.hello("a", header, {}, at(0)), Membership::Join::kSame);
   header.incarnation = Incarnation{4};
-  EXPECT_EQ(members.hello("b", header, {}), Membership::Join::kOutdated);
+  EXPECT_EQ(members.hello("b", header, {}, at(0)), Membership::Join::kOutdated);
   EXPECT_EQ(members.find(WorkerId{1})->peer, "a");
   header.incarnation = Incarnation{6};
-  EXPECT_EQ(members.hello("c", header, {}), Membership::Join::kReplaced);
+  EXPECT_EQ(members.hello("c", header, {}, at(0)), Membership::Join::kReplaced);
   EXPECT_EQ(members.find(WorkerId{1}, Incarnation{5}), nullptr);
   EXPECT_EQ(fingerprint_difference("cpu=zen5 onednn=2.6", "cpu=zen5 onednn=3.1"), "onednn=2.6 -> onednn=3.1");
 }
@@ -167,17 +186,29 @@ void commit(CheckpointCatalog& catalog, Step step, CheckpointState state) {
   catalog.mark(step, state, "");
 }
 
-TEST(Catalog, CompleteOnlyWithEveryRangeOfOneGeneration) {
-  CheckpointCatalog catalog(2);
+TEST(Catalog, CompleteOnlyWithEveryMemberOfOneGeneration) {
+  CheckpointCatalog catalog;
   using Part = CheckpointCatalog::Part;
-  EXPECT_EQ(catalog.add_part(Generation{1}, 5, part_of(5, 1, "a")), Part::kWaiting);
-  EXPECT_EQ(catalog.add_part(Generation{1}, 5, part_of(5, 1, "a")), Part::kWaiting) << "a repeat is not a range";
-  EXPECT_EQ(catalog.add_part(Generation{2}, 5, part_of(5, 2, "b")), Part::kWaiting) << "generations do not mix";
+  const WorkerId a{7}, b{8};
+  catalog.expect(Generation{1}, {a, b});
+  EXPECT_EQ(catalog.add_part(Generation{1}, 5, a, part_of(5, 1, "a")), Part::kWaiting);
+  EXPECT_EQ(catalog.add_part(Generation{1}, 5, a, part_of(5, 1, "a")), Part::kWaiting) << "a repeat is not a member";
+  EXPECT_EQ(catalog.add_part(Generation{1}, 5, a, part_of(5, 1, "b")), Part::kContradiction) << "two parts of one";
+  EXPECT_EQ(catalog.add_part(Generation{1}, 5, b, part_of(5, 1, "a")), Part::kContradiction) << "one part of two";
+  EXPECT_EQ(catalog.add_part(Generation{1}, 5, WorkerId{9}, part_of(5, 1, "b")), Part::kUnexpected);
+  catalog.expect(Generation{2}, {a, b});
+  EXPECT_EQ(catalog.add_part(Generation{1}, 5, b, part_of(5, 1, "b")), Part::kUnexpected)
+      << "of a generation left behind";
+  EXPECT_EQ(catalog.add_part(Generation{2}, 5, b, part_of(5, 2, "b")), Part::kWaiting) << "generations do not mix";
   PartSaved other = part_of(5, 2, "a");
   other.state_digest = {9, 9};
-  EXPECT_EQ(catalog.add_part(Generation{2}, 5, other), Part::kContradiction);
-  EXPECT_EQ(catalog.add_part(Generation{2}, 5, part_of(5, 2, "a")), Part::kComplete);
+  EXPECT_EQ(catalog.add_part(Generation{2}, 5, a, other), Part::kContradiction);
+  other.state_digest = {};  // does not know it
+  other.digest = {4, 4};
+  EXPECT_EQ(catalog.add_part(Generation{2}, 5, a, other), Part::kComplete);
   EXPECT_EQ(catalog.parts(5).size(), 2u);
+  EXPECT_EQ(catalog.merged(5).state_digest, part_of(5, 2, "a").state_digest);
+  EXPECT_EQ(catalog.merged(5).digest, other.digest);
 }
 
 TEST(Catalog, RetentionCountsVerifiedOnesAndNeverDeletesTheNewest) {
@@ -252,6 +283,42 @@ TEST(Progress, ReplayedStepsCountOnce) {
   EXPECT_TRUE(progress.add(Generation{2}, 9, report, catalog));
   EXPECT_TRUE(progress.add(Generation{2}, 7, report, catalog)) << "overtaken, not doubled";
   EXPECT_FALSE(progress.add(Generation{2}, 7, report, catalog));
+}
+
+// Generation 2 goes on where 1 was; the report of step 3 was lost with its sender, another one says it.
+TEST(Progress, AGenerationThatGoesOnContinuesTheCount) {
+  CheckpointCatalog catalog;
+  JobProgress progress;
+  StepReport report;
+  report.tokens = 10;
+  for (const Step step : {1, 2, 4}) EXPECT_TRUE(progress.add(Generation{1}, step, report, catalog));
+  EXPECT_EQ(progress.recorded_through(), 2);
+  EXPECT_FALSE(progress.add(Generation{2}, 4, report, catalog)) << "said again";
+  EXPECT_TRUE(progress.add(Generation{2}, 3, report, catalog));
+  EXPECT_TRUE(progress.add(Generation{2}, 5, report, catalog));
+  EXPECT_EQ(progress.recorded_through(), 5);
+  EXPECT_EQ(progress.totals().tokens, 50);
+}
+
+// What the end of a metrics file says is what a coordinator that has seen everything knows.
+TEST(Progress, TheTailOfARecordTellsTheSame) {
+  CheckpointCatalog catalog;
+  JobProgress all;
+  RecordedTail tail;
+  tail.whole = true;
+  StepReport report;
+  report.tokens = 10;
+  const std::vector<std::pair<uint64_t, Step>> reports = {{1, 1}, {1, 2}, {1, 4}, {2, 3},
+                                                          {2, 5}, {3, 6}, {5, 1}, {5, 2}};
+  for (const auto& [generation, step] : reports) {
+    ASSERT_TRUE(all.add(Generation{generation}, step, report, catalog)) << step;
+    add_recorded(&tail, Generation{generation}, step, {0, 10}, all.totals());
+    JobProgress restored;
+    restored.restore(tail);
+    EXPECT_EQ(restored.step(), all.step()) << generation << " " << step;
+    EXPECT_EQ(restored.recorded_through(), all.recorded_through()) << generation << " " << step;
+    EXPECT_EQ(restored.totals().tokens, all.totals().tokens);
+  }
 }
 
 // --- the disk -------------------------------------------------------------------------------------------------------
@@ -350,9 +417,11 @@ TEST_F(RunDirectoryTest, MetricsTailSaysWhereRecordingStopped) {
   file.close();
   const auto look = prepare_run(*fs_, {JobId{1}, Generation{2}, run_, "toml", false}, "");
   EXPECT_EQ(look.recorded.generation.value, 2u);
-  ASSERT_EQ(look.recorded.steps.size(), 9u);
+  EXPECT_FALSE(look.recorded.whole) << "only the end is read";
   EXPECT_EQ(look.recorded.steps.rbegin()->first, 2000);
-  EXPECT_EQ(look.recorded.steps.begin()->second.tokens, 19910);
+  EXPECT_TRUE(look.recorded.steps.contains(1990)) << "a generation that goes on";
+  EXPECT_FALSE(look.recorded.steps.contains(1995));
+  EXPECT_EQ(look.recorded.steps.at(1991).tokens, 19910);
   EXPECT_EQ(look.recorded.totals.tokens, 20000);
 }
 
@@ -383,104 +452,6 @@ TEST_F(RunDirectoryTest, RemovingTakesTheManifestFirst) {
   EXPECT_TRUE(remove_checkpoint(*fs_, run_, 3).ok());
   EXPECT_FALSE(stdfs::exists(step_path(3)));
   EXPECT_TRUE(remove_checkpoint(*fs_, run_, 3).ok());
-}
-
-// --- decisions of the whole core ------------------------------------------------------------------------------------
-
-using testing::job_text;
-using testing::SimulatedCluster;
-
-TEST(Core, ASubmitThatIsRepeatedIsOneJob) {
-  SimulatedCluster cluster(1, 0);
-  const Json arguments = {{"toml", job_text("a", 5, 2, 2, 3)}, {"submission", "x"}};
-  cluster.ask("submit", arguments);
-  cluster.kill_coordinator();
-  cluster.ask("submit", arguments);
-  EXPECT_EQ(cluster.core().job_ids().size(), 1u);
-}
-
-TEST(Core, HigherPriorityGoesFirst) {
-  SimulatedCluster cluster(1, 1);
-  cluster.ask("submit", {{"toml", job_text("low", 5, 2, 2, 3)}});
-  cluster.ask("submit", {{"toml", job_text("high", 5, 2, 2, 3)}});
-  cluster.ask("priority", {{"job", "high"}, {"priority", 3}});
-  for (int turn = 0; turn < 3; ++turn) cluster.tick({});
-  EXPECT_EQ(cluster.record(1).state, JobState::kQueued);
-  EXPECT_NE(cluster.record(2).state, JobState::kQueued);
-}
-
-TEST(Core, AWorkerThatFellSilentComesBackToItsGeneration) {
-  SimulatedCluster cluster(1, 1);
-  cluster.ask("submit", {{"toml", job_text("a", 200, 50, 2, 3)}});
-  for (int turn = 0; turn < 10; ++turn) cluster.tick({});
-  cluster.cut_off_worker(0, true);
-  for (int turn = 0; turn < 60; ++turn) cluster.tick({});  // twelve seconds: two leases
-  EXPECT_EQ(cluster.record(1).state, JobState::kQueued);
-  EXPECT_TRUE(cluster.record(1).lost);
-  cluster.cut_off_worker(0, false);
-  for (int turn = 0; turn < 10; ++turn) cluster.tick({});
-  EXPECT_EQ(cluster.record(1).state, JobState::kTraining);
-  EXPECT_EQ(cluster.record(1).generation.value, 1u) << "it lost nothing, so nothing is computed again";
-  EXPECT_GT(cluster.step_on_worker(0), 60);
-}
-
-TEST(Core, AReplacedWorkerIsFencedAndSentAway) {
-  SimulatedCluster cluster(1, 2);
-  cluster.ask("submit", {{"toml", job_text("a", 400, 50, 2, 3)}});
-  for (int turn = 0; turn < 10; ++turn) cluster.tick({});
-  const size_t first = cluster.step_on_worker(0) > 0 ? 0 : 1;
-  cluster.cut_off_worker(first, true);
-  for (int turn = 0; turn < 60; ++turn) cluster.tick({});
-  EXPECT_EQ(cluster.record(1).generation.value, 2u);
-  cluster.cut_off_worker(first, false);
-  for (int turn = 0; turn < 10; ++turn) cluster.tick({});
-  EXPECT_GT(cluster.core().counters().stale_generation, 0u);
-  const Step step = cluster.step_on_worker(first);
-  for (int turn = 0; turn < 10; ++turn) cluster.tick({});
-  EXPECT_EQ(cluster.step_on_worker(first), step) << "the replaced worker still trains";
-  EXPECT_EQ(cluster.record(1).state, JobState::kTraining);
-}
-
-TEST(Core, AResumeWithOtherSettingsTakesThemUp) {
-  SimulatedCluster cluster(1, 1);
-  const auto submit = [&](int64_t every) {
-    return cluster.ask("submit",
-                       {{"toml", job_text("a", 200, every, 2, 3)}, {"run_directory", "/r"}, {"resume", true}});
-  };
-  submit(50);
-  for (int turn = 0; turn < 10; ++turn) cluster.tick({});
-  submit(50);
-  for (int turn = 0; turn < 10; ++turn) cluster.tick({});
-  EXPECT_EQ(cluster.record(1).generation.value, 1u) << "nothing was changed";
-  const Step before = cluster.step_on_worker(0);
-  submit(20);
-  for (int turn = 0; turn < 10; ++turn) cluster.tick({});
-  EXPECT_EQ(cluster.record(1).generation.value, 2u);
-  EXPECT_EQ(cluster.record(1).state, JobState::kTraining);
-  EXPECT_GE(cluster.step_on_worker(0), before) << "it goes on from a checkpoint made for this";
-  EXPECT_EQ(cluster.record(1).toml, job_text("a", 200, 20, 2, 3));
-}
-
-TEST(Core, UnknownCommandsAndJobsNameTheNearest) {
-  SimulatedCluster cluster(1, 0);
-  cluster.ask("submit", {{"toml", job_text("genome", 5, 2, 2, 3)}});
-  EXPECT_NE(cluster.ask("cancle", {{"job", 1}}).json.find("cancel"), std::string::npos);
-  EXPECT_NE(cluster.ask("show", {{"job", "genone"}}).json.find("genome"), std::string::npos);
-  EXPECT_EQ(cluster.ask("show", {{"job", 9}}).code, static_cast<uint8_t>(ErrorCode::kNotFound));
-  EXPECT_EQ(cluster.ask("submit", {{"toml", "nonsense = 1"}}).code, static_cast<uint8_t>(ErrorCode::kBadInput));
-}
-
-TEST(Core, EverySecondHasANamedState) {
-  SimulatedCluster cluster(1, 1);
-  cluster.ask("submit", {{"toml", job_text("a", 20, 5, 2, 3)}});
-  for (int turn = 0; turn < 200; ++turn) cluster.tick({});
-  const auto show = cluster.core().job_json(JobId{1}, cluster.now());
-  ASSERT_TRUE(show.ok());
-  double sum = 0;
-  for (const auto& [state, value] : show->at("seconds").items()) sum += value.get<double>();
-  EXPECT_NEAR(sum, static_cast<double>(cluster.now().nanoseconds) * 1e-9, 0.001);
-  EXPECT_GT(show->at("goodput").get<double>(), 0.1);
-  EXPECT_LE(show->at("goodput").get<double>(), 1.0);
 }
 
 }  // namespace

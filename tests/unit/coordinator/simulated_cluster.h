@@ -1,5 +1,5 @@
 // A coordinator core with a simulated journal, disk, network and workers, all driven by one seed. Every action is
-// checked against the invariants as it happens.
+// checked against the invariants as it happens; what breaks one is in violations().
 #pragma once
 
 #include <deque>
@@ -11,30 +11,53 @@
 #include <vector>
 
 #include "coordinator/coordinator.h"
+#include "tests/unit/coordinator/job_text.h"
+#include "tests/unit/coordinator/simulated_workers.h"
 
 namespace strand::testing {
 
-// Job text with `steps` steps and a checkpoint every `every`.
-std::string job_text(const std::string& name, int64_t steps, int64_t every, int64_t keep, int64_t retries);
-
 struct Faults {
   double drop = 0, duplicate = 0, reorder = 0;
+  double linger = 0;            // a copy of what a worker says arrives again, much later
   double kill_coordinator = 0;  // between two actions
-  double kill_worker = 0;       // per worker and tick
+  double kill_worker = 0;       // per worker and tick; it is started anew
+  double pause_worker = 0;      // per worker and tick; as likely to wake up, ten times
+  double cut_worker = 0;        // from the coordinator, likewise
   double command = 0;           // pause, resume, stop, priority, per tick
   double damage = 0;            // the verifier finds a checkpoint damaged
 };
 
-class SimulatedCluster {
+// Defects that a checker must find.
+enum class Planted {
+  kNone,
+  kForgedGeneration,  // the receiver's check of generations is gone: every report counts as one of today
+  kEarlyReport,       // a worker reports its part before it is written
+};
+
+class SimulatedCluster final : public SimulatedDisk {
  public:
+  // `workers` of them on as many hosts.
   SimulatedCluster(uint64_t seed, int workers);
 
   // Sent until it is answered; returns the answer.
   ClientReply ask(const std::string& command, const Json& arguments);
+  Json show(uint64_t job) { return *core_->job_json(JobId{job}, now_); }
   void tick(const Faults& faults);
-  void kill_coordinator();  // the next tick starts another one from the journal
-  void kill_worker(size_t index);
-  void cut_off_worker(size_t index, bool cut) { workers_[index].cut_off = cut; }
+  void ticks(int count) {
+    for (int i = 0; i < count; ++i) tick({});
+  }
+  void kill_coordinator();                    // the next tick starts another one from the journal
+  void stop_coordinator() { core_.reset(); }  // until start_coordinator()
+  void start_coordinator();
+  void kill_worker(size_t index) { workers_.restart(index, now_); }  // and started anew
+  void remove_worker(size_t index) { workers_.at(index).dead = workers_.at(index).removed = true; }
+  void cut_off_worker(size_t index, bool cut) { workers_.at(index).cut_off = cut; }
+  SimulatedWorker& add_worker(const std::string& host) { return workers_.add(host, now_); }
+  SimulatedWorkers& workers() { return workers_; }
+  void plant(Planted bug) {
+    planted_ = bug;
+    workers_.report_before_writing = bug == Planted::kEarlyReport;
+  }
 
   Coordinator& core() { return *core_; }
   const JobRecord& record(uint64_t job) const { return *core_->record(JobId{job}); }
@@ -43,12 +66,14 @@ class SimulatedCluster {
   uint64_t pick(uint64_t n) { return random_() % n; }
   const std::set<Step>& recorded(uint64_t job) { return steps_[JobId{job}]; }
   std::map<Step, Manifest>& disk(const std::string& directory) { return disks_[directory].manifests; }
-  uint64_t generation_on_worker(size_t index) const { return workers_[index].generation.value; }
-  Step step_on_worker(size_t index) const { return workers_[index].step; }
-  // Puts a message on its way as if `from` had sent it.
-  void inject(const std::string& peer, const WireMessage& message) { to_coordinator_.push_back({peer, message}); }
-  WireMessage from_worker(size_t index, Body body) const;
-  std::string peer_of(size_t index) const;
+  uint64_t generation_on_worker(size_t index) { return on_worker(index).value; }
+  Step step_on_worker(size_t index) { return workers_.at(index).step; }
+  const std::vector<std::string>& violations() const { return violations_; }
+
+  // SimulatedDisk
+  void write_part(const std::string& run_directory, const std::string& file) override;
+  bool has_manifest(const std::string& run_directory, Step step) override;
+  void violation(const std::string& what) override;
 
  private:
   struct Disk {
@@ -57,56 +82,51 @@ class SimulatedCluster {
     std::map<Step, uint64_t> ever;  // state digest of every manifest there was
     RecordedTail recorded;
   };
-  struct Worker {
-    WorkerId id;
-    Incarnation incarnation;
-    bool cut_off = false;
-    bool welcomed = false;
-    WorkerState state = WorkerState::kIdle;
-    JobId job;
-    Generation generation;
-    Assign assign;
-    JobSpec spec;
-    Step step = 0;
-    bool stop = false, checkpoint_on_stop = false;
-    uint64_t last_request = 0;
-    std::deque<WireMessage> outbox;
-    Time heard;
-  };
   struct Letter {
     std::string peer;
     WireMessage message;
   };
 
-  void start_coordinator();
   void step_core(const CoordinatorEvent& event, const Faults& faults);
   void perform(std::vector<CoordinatorAction> actions, const Faults& faults);
   std::optional<CoordinatorEvent> perform_one(const CoordinatorAction& action, const Faults& faults);
+  std::optional<CoordinatorEvent> send(const SendMessage& message);
   void check_journal(const WriteJournal& batch);
+  void check_record(const JobRecord& before, const JobRecord& after);
+  void check_members(const JobRecord& record);
+  void check_one_job_each();
+  void check_assignment(const WireMessage& message);
   void check_and_write_manifest(const WriteManifest& action);
   void check_and_record(const RecordStep& action);
+  const JobRecord* journalled(JobId job);
   RunPrepared prepare(const PrepareRun& run);
-  void deliver(std::deque<Letter>& queue, const Faults& faults, bool to_coordinator);
-  void worker_turn(Worker& worker);
-  void worker_hears(Worker& worker, const WireMessage& message);
-  void worker_reports(Worker& worker, Body body);
-  void worker_saves(Worker& worker);
-  void worker_says(Worker& worker, WireMessage message);
-  static Header header_of(Worker& worker);
-  bool chance(double probability) { return std::uniform_real_distribution<double>(0, 1)(random_) < probability; }
+  void disturb(const Faults& faults);
+  void deliver_to_coordinator(const Faults& faults);
+  void deliver_to_workers(const Faults& faults);
+  Letter take(std::deque<Letter>* letters, const Faults& faults);
+  void forge(WireMessage* message);
+  Generation on_worker(size_t index);
+  bool chance(double probability) {
+    return probability > 0 && std::uniform_real_distribution<double>(0, 1)(random_) < probability;
+  }
 
   std::mt19937_64 random_;
   Time now_{1};
   std::map<std::string, std::string> journal_;
+  std::map<JobId, JobRecord> records_;        // as journalled
+  std::map<JobId, Generation> before_batch_;  // of jobs that the batch at hand has changed
   std::map<std::string, Disk> disks_;
   std::unique_ptr<Coordinator> core_;
   std::deque<CoordinatorEvent> pending_;
-  std::vector<Worker> workers_;
+  SimulatedWorkers workers_;
   std::deque<Letter> to_coordinator_, to_workers_;
+  std::deque<Letter> lingering_;
   std::map<JobId, std::set<Step>> steps_;
   std::set<std::tuple<uint64_t, uint64_t, Step>> recorded_once_;
   std::optional<ClientReply> reply_;
-  uint64_t last_question_ = 0, last_incarnation_ = 100;
+  uint64_t last_question_ = 0;
+  Planted planted_ = Planted::kNone;
+  std::vector<std::string> violations_;
 };
 
 }  // namespace strand::testing

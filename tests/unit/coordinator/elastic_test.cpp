@@ -1,0 +1,395 @@
+// Gangs, losses, growth, preemption and exclusion, one at a time, over the production life cycle of workers. The
+// invariants are checked in simulated_cluster.cpp, action by action.
+#include <gtest/gtest.h>
+
+#include "shared/base/text.h"
+#include "tests/unit/coordinator/simulated_cluster.h"
+
+namespace strand::testing {
+namespace {
+
+constexpr int kLease = 20;  // ticks
+
+Json job(const std::string& name, int64_t steps, const JobShape& shape) {
+  return {{"toml", job_text(name, steps, 50, 3, 3, shape)}};
+}
+
+int64_t replicas_of(const JobRecord& record) {
+  return record.members.empty() ? 0 : record.members.back().replica + 1;
+}
+
+// Index of the worker at a place.
+size_t worker_at(const SimulatedCluster& cluster, uint64_t id, int32_t replica, int32_t stage) {
+  for (const GroupMember& m : cluster.record(id).members) {
+    if (m.replica == replica && m.stage == stage) return m.worker.value - 1;
+  }
+  ADD_FAILURE() << "nobody is replica " << replica << ", stage " << stage;
+  return 0;
+}
+
+void run_to_the_end(SimulatedCluster& cluster, uint64_t id, int64_t steps) {
+  for (int turn = 0; turn < 3000 && !job_is_at_rest(cluster.record(id).state); ++turn) cluster.tick({});
+  EXPECT_STREQ(job_state_name(cluster.record(id).state), "done") << cluster.record(id).reason;
+  EXPECT_EQ(cluster.recorded(id).size(), static_cast<size_t>(steps)) << "a committed step is missing in the metrics";
+  EXPECT_EQ(join(cluster.violations(), "; "), "");
+}
+
+TEST(Elastic, AGangIsAllOrNothingAndSaysWhatItWaitsFor) {
+  SimulatedCluster cluster(1, 3);
+  cluster.ask("submit", job("a", 30, {2, 2, 2}));
+  cluster.ticks(3 * kLease);
+  EXPECT_EQ(cluster.record(1).state, JobState::kQueued);
+  EXPECT_EQ(cluster.show(1)["waiting"], "waits for 4 workers: 3 are free");
+  cluster.add_worker("host9");
+  cluster.ticks(10);
+  EXPECT_EQ(cluster.record(1).state, JobState::kTraining);
+  EXPECT_EQ(cluster.show(1)["waiting"], "");
+  EXPECT_EQ(cluster.show(1)["workers"].size(), 4u);
+  run_to_the_end(cluster, 1, 30);
+}
+
+TEST(Elastic, FewerReplicasStartOnlyAfterALease) {
+  SimulatedCluster cluster(1, 3);
+  cluster.ask("submit", job("a", 300, {2, 1, 2}));
+  cluster.ticks(kLease / 2);
+  EXPECT_EQ(cluster.record(1).state, JobState::kQueued) << "the fourth may be on its way";
+  cluster.ticks(2 * kLease);
+  EXPECT_EQ(cluster.record(1).state, JobState::kTraining);
+  EXPECT_EQ(cluster.record(1).members.size(), 2u);
+  run_to_the_end(cluster, 1, 300);
+}
+
+TEST(Elastic, SmallJobsDoNotStarveALargeGang) {
+  SimulatedCluster cluster(1, 4);
+  cluster.ask("submit", job("long", 400, {1, 1, 1}));
+  cluster.ticks(10);
+  cluster.ask("submit", job("large", 20, {4, 4, 1}));
+  for (int i = 0; i < 6; ++i) cluster.ask("submit", job(concat("small", i), 20, {1, 1, 1}));
+  cluster.ticks(100);
+  for (uint64_t small = 3; small <= 8; ++small) EXPECT_EQ(cluster.record(small).state, JobState::kQueued) << small;
+  for (int turn = 0; turn < 1000 && !cluster.all_at_rest(); ++turn) cluster.tick({});
+  EXPECT_TRUE(cluster.all_at_rest());
+  EXPECT_EQ(join(cluster.violations(), "; "), "");
+}
+
+// 2 x 2 without a spare: the other replica goes on at once; the widowed worker waits as a spare and is used again.
+TEST(Elastic, SurvivorsGoOnWithoutWaitingAndNothingIsLost) {
+  SimulatedCluster cluster(1, 4);
+  cluster.ask("submit", job("a", 400, {2, 1, 2}));
+  cluster.ticks(20);
+  ASSERT_EQ(cluster.record(1).members.size(), 4u);
+  const Step before = cluster.workers().committed(JobId{1});
+  cluster.remove_worker(worker_at(cluster, 1, 1, 0));
+  cluster.ticks(6);  // a second
+  EXPECT_EQ(cluster.record(1).generation.value, 2u) << "gone, and noticed by its connection";
+  EXPECT_EQ(replicas_of(cluster.record(1)), 1);
+  cluster.ticks(10);
+  EXPECT_GT(cluster.workers().committed(JobId{1}), before + 3);
+  EXPECT_EQ(cluster.workers().lost_steps(), 0);
+  EXPECT_TRUE(cluster.record(1).leaving.empty()) << "after the first step nobody needs it";
+  const Json show = cluster.show(1);
+  EXPECT_EQ(show["replicas"], 1);
+  EXPECT_NE(show["backup"].get<std::string>().find("none"), std::string::npos);
+  cluster.add_worker("host9");
+  cluster.ticks(20);
+  EXPECT_EQ(replicas_of(cluster.record(1)), 2) << "a spare and the widowed worker make a replica";
+  run_to_the_end(cluster, 1, 400);
+  EXPECT_EQ(cluster.workers().lost_steps(), 0);
+  EXPECT_EQ(cluster.record(1).restarts, 1);
+}
+
+TEST(Elastic, ASpareTakesThePlaceAtOnce) {
+  SimulatedCluster cluster(1, 5);
+  cluster.ask("submit", job("a", 200, {2, 1, 2}));
+  cluster.ticks(20);
+  const size_t victim = worker_at(cluster, 1, 0, 1);  // the one that reports
+  cluster.remove_worker(victim);
+  cluster.ticks(6);
+  EXPECT_EQ(cluster.record(1).generation.value, 2u);
+  EXPECT_EQ(replicas_of(cluster.record(1)), 2);
+  run_to_the_end(cluster, 1, 200);
+  EXPECT_EQ(cluster.workers().lost_steps(), 0);
+}
+
+// Whoever is killed, whenever, one at a time: with two replicas no committed step is lost, and every step is recorded.
+TEST(Elastic, TheLossOfAnyOneWorkerLosesNoCommittedStep) {
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    SCOPED_TRACE(concat("seed ", seed));
+    const int stages = 1 + static_cast<int>(seed % 3);
+    SimulatedCluster cluster(seed, 2 * stages + static_cast<int>(seed % 2));
+    cluster.ask("submit", job("a", 150, {2, 1, stages}));
+    cluster.ticks(30);
+    for (int kill = 0; kill < 5; ++kill) {
+      cluster.kill_worker(cluster.pick(cluster.workers().size()));
+      cluster.ticks(15 + static_cast<int>(cluster.pick(10)));
+    }
+    run_to_the_end(cluster, 1, 150);
+    EXPECT_EQ(cluster.workers().lost_steps(), 0);
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(Elastic, APausedWorkerIsReplacedAndChangesNothingWhenItWakes) {
+  SimulatedCluster cluster(1, 4);
+  cluster.ask("submit", job("a", 300, {2, 1, 2}));
+  cluster.ticks(20);
+  SimulatedWorker& sleeper = cluster.workers().at(worker_at(cluster, 1, 0, 1));
+  sleeper.paused = true;
+  cluster.ticks(kLease + 3);
+  EXPECT_EQ(cluster.record(1).generation.value, 2u) << "silent for a lease";
+  cluster.ticks(10);
+  sleeper.paused = false;
+  cluster.ticks(20);
+  EXPECT_EQ(replicas_of(cluster.record(1)), 2) << "it is a spare like any other";
+  run_to_the_end(cluster, 1, 300);
+  EXPECT_EQ(cluster.workers().lost_steps(), 0);
+}
+
+TEST(Elastic, ACompleteGenerationTrainsOnWithoutACoordinator) {
+  SimulatedCluster cluster(1, 4);
+  cluster.ask("submit", job("a", 400, {2, 1, 2}));
+  cluster.ticks(20);
+  const Step before = cluster.workers().committed(JobId{1});
+  cluster.stop_coordinator();
+  cluster.ticks(100);
+  EXPECT_EQ(cluster.workers().committed(JobId{1}), before + 100);
+  cluster.start_coordinator();
+  cluster.ticks(2 * kLease);
+  EXPECT_EQ(cluster.record(1).generation.value, 1u) << "nobody was counted silent before one full lease";
+  EXPECT_EQ(cluster.record(1).restarts, 0);
+  run_to_the_end(cluster, 1, 400);
+}
+
+TEST(Elastic, HigherPriorityTakesTheWorkersAndGivesThemBack) {
+  SimulatedCluster cluster(1, 4);
+  cluster.ask("submit", job("low", 200, {4, 4, 1}));
+  cluster.ticks(30);
+  ASSERT_EQ(cluster.record(1).state, JobState::kTraining);
+  const Step before = cluster.workers().committed(JobId{1});
+  cluster.ask("submit", job("high", 40, {2, 2, 2, 5}));
+  cluster.ticks(10);
+  EXPECT_EQ(cluster.record(1).state, JobState::kQueued);
+  EXPECT_EQ(cluster.record(2).state, JobState::kTraining);
+  EXPECT_EQ(cluster.record(1).restarts, 0) << "it did nothing wrong";
+  EXPECT_EQ(cluster.core().counters().preemptions, 1u);
+  run_to_the_end(cluster, 2, 40);
+  EXPECT_GE(cluster.disk(cluster.record(1).run_directory).rbegin()->first, before) << "with a checkpoint";
+  run_to_the_end(cluster, 1, 200);
+}
+
+TEST(Elastic, NobodyIsPreemptedInVain) {
+  SimulatedCluster cluster(1, 4);
+  cluster.ask("submit", job("low", 400, {4, 4, 1}));
+  cluster.ticks(30);
+  cluster.ask("submit", job("high", 20, {8, 8, 1, 5}));
+  cluster.ticks(50);
+  EXPECT_EQ(cluster.record(1).state, JobState::kTraining);
+  cluster.ask("submit", job("equal", 20, {1, 1, 1, 0}));
+  cluster.ticks(20);
+  EXPECT_EQ(cluster.record(1).state, JobState::kTraining);
+  EXPECT_EQ(cluster.core().counters().preemptions, 0u);
+}
+
+TEST(Elastic, PauseSavesAndResumeGoesOn) {
+  SimulatedCluster cluster(1, 4);
+  cluster.ask("submit", job("a", 100, {2, 1, 2}));
+  cluster.ticks(30);
+  cluster.ask("pause", {{"job", 1}});
+  cluster.ticks(10);
+  EXPECT_EQ(cluster.record(1).state, JobState::kPaused);
+  const Step paused = cluster.workers().committed(JobId{1});
+  EXPECT_EQ(cluster.disk(cluster.record(1).run_directory).rbegin()->first, paused);
+  cluster.ticks(20);
+  EXPECT_EQ(cluster.workers().committed(JobId{1}), paused);
+  cluster.ask("resume", {{"job", 1}});
+  run_to_the_end(cluster, 1, 100);
+}
+
+// A worker that dies again and again is left out for a while, since the others can do without it.
+TEST(Elastic, AWorkerThatKeepsFailingIsLeftOutForAWhile) {
+  SimulatedCluster cluster(1, 2);
+  cluster.ask("submit", job("a", 900, {2, 1, 1}));
+  cluster.ticks(20);
+  const size_t bad = worker_at(cluster, 1, 1, 0);
+  for (int failure = 1; failure <= 3; ++failure) {
+    EXPECT_EQ(replicas_of(cluster.record(1)), 2) << failure;
+    cluster.kill_worker(bad);
+    cluster.ticks(2 * kLease);
+  }
+  EXPECT_EQ(replicas_of(cluster.record(1)), 1);
+  EXPECT_LE(cluster.record(1).attempts, 1) << "steps were committed in between";
+  cluster.ticks(15 * kLease);
+  EXPECT_EQ(replicas_of(cluster.record(1)), 2) << "its failures are long ago";
+  run_to_the_end(cluster, 1, 900);
+}
+
+TEST(Elastic, AWorkerThatKeepsFailingIsBetterThanNobody) {
+  SimulatedCluster cluster(1, 1);
+  cluster.ask("submit", {{"toml", job_text("a", 300, 5, 3, 3, {1, 1, 1})}});  // each attempt gets a little further
+  cluster.ticks(20);
+  for (int failure = 0; failure < 5; ++failure) {
+    cluster.kill_worker(0);
+    cluster.ticks(2 * kLease);
+    EXPECT_EQ(cluster.record(1).state, JobState::kTraining) << failure;
+  }
+  run_to_the_end(cluster, 1, 300);
+}
+
+TEST(Elastic, GivenUpWithoutProgressWithItsHistoryKept) {
+  SimulatedCluster cluster(1, 2);
+  cluster.ask("submit", job("a", 100, {2, 2, 1}));
+  for (int turn = 0; turn < 2000 && !cluster.all_at_rest(); ++turn) {
+    cluster.tick({});
+    // Both die whenever they are about to begin.
+    if (cluster.record(1).state == JobState::kStarting) {
+      cluster.kill_worker(0);
+      cluster.kill_worker(1);
+    }
+  }
+  ASSERT_EQ(cluster.record(1).state, JobState::kFailed);
+  EXPECT_EQ(job_exit_code(cluster.record(1)), 4);
+  EXPECT_NE(cluster.record(1).reason.find("without a new step"), std::string::npos);
+  const Json before = cluster.show(1)["history"];
+  EXPECT_GE(before.size(), 6u);
+  cluster.kill_coordinator();
+  EXPECT_EQ(cluster.show(1)["history"], before) << "the history is durable";
+}
+
+// Many die within a lease of each other: one failure, not many.
+TEST(Elastic, ABurstOfLossesIsOneFailure) {
+  SimulatedCluster cluster(1, 8);
+  cluster.ask("submit", job("a", 200, {8, 1, 1}));
+  cluster.ticks(30);
+  for (size_t i = 0; i < 6; ++i) {
+    cluster.remove_worker(i);
+    cluster.tick({});
+    cluster.tick({});
+  }
+  cluster.ticks(20);
+  EXPECT_EQ(cluster.record(1).state, JobState::kTraining);
+  EXPECT_EQ(replicas_of(cluster.record(1)), 2);
+  EXPECT_LE(cluster.record(1).restarts, 2);
+  run_to_the_end(cluster, 1, 200);
+  EXPECT_EQ(cluster.workers().lost_steps(), 0);
+}
+
+TEST(Elastic, AStragglerIsNamed) {
+  SimulatedCluster cluster(1, 4);
+  cluster.workers().at(2).slow = 3;
+  cluster.ask("submit", job("a", 200, {4, 1, 1}));
+  cluster.ticks(40);
+  const Json show = cluster.show(1);
+  ASSERT_EQ(show["stragglers"].size(), 1u) << dump_json(show["workers"], 1);
+  EXPECT_EQ(show["stragglers"][0]["worker"], 3);
+  EXPECT_NEAR(show["stragglers"][0]["work_seconds"].get<double>(), 0.15, 1e-6);
+  EXPECT_NEAR(show["stragglers"][0]["median_of_others"].get<double>(), 0.05, 1e-6);
+  for (const Json& worker : show["workers"]) {
+    EXPECT_EQ(worker["generation"], 1);
+    EXPECT_EQ(worker["stage"], 0);
+    EXPECT_GT(worker["step"].get<Step>(), 0);
+  }
+}
+
+// --- cuts between workers -------------------------------------------------------------------------------------------
+
+TEST(CutOff, AWorkerThatItsPeersDoNotReachIsLeftOutAndTheJobGoesOn) {
+  SimulatedCluster cluster(1, 6);
+  cluster.ask("submit", job("a", 300, {3, 1, 2}));
+  cluster.ticks(20);
+  const WorkerId lonely{worker_at(cluster, 1, 1, 0) + 1};
+  for (uint64_t other = 1; other <= 6; ++other) {
+    if (WorkerId{other} != lonely) cluster.workers().cut(lonely, WorkerId{other});
+  }
+  cluster.ticks(kLease);
+  EXPECT_EQ(replicas_of(cluster.record(1)), 2);
+  for (const GroupMember& m : cluster.record(1).members) EXPECT_NE(m.worker, lonely);
+  EXPECT_EQ(cluster.core().counters().cut_off, 1u);
+  EXPECT_NE(cluster.record(1).reason.find(concat("worker ", lonely.value)), std::string::npos);
+  run_to_the_end(cluster, 1, 300);
+  EXPECT_EQ(cluster.workers().lost_steps(), 0);
+}
+
+TEST(CutOff, OneOfTwoGoesOnAloneAndASpareIsTaken) {
+  SimulatedCluster cluster(1, 2);
+  cluster.ask("submit", job("a", 300, {2, 1, 1}));
+  cluster.ticks(20);
+  cluster.workers().cut(WorkerId{1}, WorkerId{2});
+  cluster.ticks(kLease);
+  EXPECT_EQ(replicas_of(cluster.record(1)), 1);
+  cluster.add_worker("spare");
+  cluster.ticks(kLease);
+  EXPECT_EQ(replicas_of(cluster.record(1)), 2);
+  run_to_the_end(cluster, 1, 300);
+  EXPECT_EQ(cluster.workers().lost_steps(), 0);
+}
+
+TEST(CutOff, WithNobodyElseTheJobIsGivenUpWithTheReason) {
+  SimulatedCluster cluster(1, 2);
+  cluster.ask("submit", job("a", 300, {1, 1, 2}));
+  cluster.ticks(20);
+  cluster.workers().cut(WorkerId{1}, WorkerId{2});
+  for (int turn = 0; turn < 2000 && !cluster.all_at_rest(); ++turn) cluster.tick({});
+  EXPECT_EQ(cluster.record(1).state, JobState::kFailed);
+  EXPECT_EQ(job_exit_code(cluster.record(1)), 4);
+  EXPECT_NE(cluster.record(1).reason.find("do not reach worker"), std::string::npos) << cluster.record(1).reason;
+}
+
+// --- joiners that are refused while the job goes on -----------------------------------------------------------------
+
+TEST(Joiner, OfAnotherVersionTooSmallOrWithATakenIdIsRefused) {
+  SimulatedCluster cluster(1, 1);
+  cluster.ask("submit", job("a", 300, {2, 1, 1}));
+  cluster.ticks(2 * kLease);
+  ASSERT_EQ(cluster.record(1).state, JobState::kTraining);
+  SimulatedWorker& small = cluster.add_worker("small");
+  small.identity.hello.memory_bytes = 1 << 20;
+  small.lifecycle = std::make_unique<WorkerLifecycle>(small.identity, cluster.now());
+  SimulatedWorker& old = cluster.add_worker("old");
+  old.identity.hello.version = "0";
+  old.lifecycle = std::make_unique<WorkerLifecycle>(old.identity, cluster.now());
+  old.removed = true;  // once it has ended
+  SimulatedWorker& twin = cluster.add_worker("twin");
+  twin.identity.id = WorkerId{1};
+  twin.lifecycle = std::make_unique<WorkerLifecycle>(twin.identity, cluster.now());
+  twin.removed = true;
+  cluster.ticks(2 * kLease);
+  EXPECT_TRUE(old.dead);
+  EXPECT_TRUE(twin.dead) << "the first of that id is alive";
+  EXPECT_EQ(cluster.core().counters().refused_workers, 2u);
+  EXPECT_EQ(cluster.record(1).generation.value, 1u) << "the job was disturbed";
+  EXPECT_EQ(cluster.record(1).members.size(), 1u);
+  const Json workers = cluster.core().workers_json();
+  EXPECT_EQ(workers["workers"].size(), 2u);
+  const std::string waiting = cluster.show(1)["waiting"];
+  EXPECT_TRUE(waiting.starts_with("to grow, waits for 1 worker: 0 are free, 1 too small (needs ")) << waiting;
+  run_to_the_end(cluster, 1, 300);
+}
+
+TEST(Joiner, ThatCannotTakePartIsLeftOutAndTheJobGoesOn) {
+  SimulatedCluster cluster(1, 1);
+  cluster.ask("submit", job("a", 300, {2, 1, 1}));
+  cluster.ticks(2 * kLease);
+  cluster.add_worker("elsewhere").unfit = true;
+  cluster.ticks(2 * kLease);
+  EXPECT_EQ(cluster.record(1).state, JobState::kTraining);
+  EXPECT_EQ(replicas_of(cluster.record(1)), 1);
+  EXPECT_EQ(cluster.record(1).generation.value, 3u) << "asked once, and not again";
+  cluster.add_worker("here");
+  cluster.ticks(kLease);
+  EXPECT_EQ(replicas_of(cluster.record(1)), 2);
+  run_to_the_end(cluster, 1, 300);
+  EXPECT_EQ(cluster.workers().lost_steps(), 0);
+}
+
+TEST(Joiner, AsTheOnlyOneThatCannotTakePartFailsTheJobWithItsReason) {
+  SimulatedCluster cluster(1, 0);
+  cluster.add_worker("elsewhere").unfit = true;
+  cluster.ask("submit", job("a", 30, {1, 1, 1}));
+  cluster.ticks(20);
+  EXPECT_EQ(cluster.record(1).state, JobState::kFailed);
+  EXPECT_EQ(job_exit_code(cluster.record(1)), 2);
+  EXPECT_NE(cluster.record(1).reason.find("another file system"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace strand::testing

@@ -1,0 +1,17 @@
+// Jobs to submit.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace strand::testing {
+
+struct JobShape {
+  int64_t replicas = 1, min_replicas = 1, stages = 1;
+  int64_t priority = 0;
+};
+// Job text with `steps` steps and a checkpoint every `every`.
+std::string job_text(const std::string& name, int64_t steps, int64_t every, int64_t keep, int64_t retries,
+                     const JobShape& shape = {});
+
+}  // namespace strand::testing
