@@ -22,7 +22,8 @@ struct Chosen {
   std::function<Result<int>()> run;
   bool json = false;  // --json: one document on stdout, everything else on stderr
   KeyOptions keys;
-  TransportMaker make_transport;  // set before `run` is called
+  // Set before `run` is called. Between workers frames may be larger.
+  TransportMaker make_transport, make_peer_transport;
 };
 
 // strand run
@@ -57,7 +58,7 @@ CLI::App* add_command(CLI::App& parent, const std::string& name, const std::stri
 void add_json_flag(CLI::App* command, Chosen* chosen);
 void add_key_options(CLI::App* command, Chosen* chosen);
 // Reads the files, once. Without options: transports without keys.
-Result<TransportMaker> transport_maker(const KeyOptions& options);
+Result<TransportMaker> transport_maker(const KeyOptions& options, int64_t max_frame);
 
 // stop flag set by SIGINT and SIGTERM; the second signal ends the process at once.
 const std::atomic<bool>& stop_on_signals();

@@ -31,22 +31,27 @@ Status start_log(const std::string& role, const std::string& directory) {
 void add_worker(CLI::App& app, Chosen* chosen) {
   struct Options {
     WorkerOptions worker;
-    std::string directory;
+    std::string directory, name = "worker";
   };
   auto options = std::make_shared<Options>();
   CLI::App* command = add_command(app, "worker", "A worker: owns a device, trains what the coordinator assigns",
-                                  "strand worker --coordinator tcp://10.0.0.1:7000");
+                                  "strand worker --coordinator tcp://10.0.0.1:7000 --bind tcp://10.0.0.2:7002");
   command->add_option("--coordinator", options->worker.coordinator, "the coordinator's endpoint")->required();
   command->add_option("--id", options->worker.worker_id, "this worker's id for ever; default: drawn at random");
   command->add_option("--threads", options->worker.threads,
                       "compute threads; default: as the job says, else all cores");
-  command->add_option("--dir", options->directory, "where logs/worker.log goes; default: stderr");
+  command->add_option(
+      "--bind", options->worker.endpoint,
+      "where other workers reach this one: ipc:///path or tcp://host:port; default: nowhere, it trains alone");
+  command->add_option("--dir", options->directory, "where logs/NAME.log goes; default: stderr");
+  command->add_option("--name", options->name, "of its log, where several workers have one --dir; default: worker");
   add_key_options(command, chosen);
   command->callback([options, chosen] {
     chosen->run = [options, chosen]() -> Result<int> {
-      STRAND_TRY(start_log("worker", options->directory));
+      STRAND_TRY(start_log(options->name, options->directory));
       options->worker.stop = &stop_on_signals();
       options->worker.make_transport = chosen->make_transport;
+      options->worker.make_peer_transport = chosen->make_peer_transport;
       return as_exit_code(run_worker(options->worker));
     };
   });

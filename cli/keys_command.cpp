@@ -48,12 +48,14 @@ void add_key_options(CLI::App* command, Chosen* chosen) {
   command->add_option("--allow", chosen->keys.allow, "the cluster's list of public keys (docs/security.md)");
 }
 
-Result<TransportMaker> transport_maker(const KeyOptions& options) {
-  if (options.keys.empty() && options.allow.empty()) return TransportMaker([] { return make_zmq_transport(); });
+Result<TransportMaker> transport_maker(const KeyOptions& options, int64_t max_frame) {
+  if (options.keys.empty() && options.allow.empty()) {
+    return TransportMaker([max_frame] { return make_zmq_transport(std::nullopt, max_frame); });
+  }
   if (options.keys.empty()) return bad_input("--allow needs --keys: this machine's own secret key (strand keys new)");
   if (options.allow.empty()) return bad_input("--keys needs --allow: the file with the cluster's public keys");
   STRAND_ASSIGN(const CurveKeys keys, load_curve_keys(options.keys, options.allow));
-  return TransportMaker([keys] { return make_zmq_transport(keys); });
+  return TransportMaker([keys, max_frame] { return make_zmq_transport(keys, max_frame); });
 }
 
 void add_keys_commands(CLI::App& app, Chosen* chosen) {

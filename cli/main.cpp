@@ -8,6 +8,7 @@
 #include "shared/base/log.h"
 #include "shared/base/version.h"
 #include "shared/formats/json.h"
+#include "worker/group/peer_hub.h"
 
 namespace strand {
 namespace {
@@ -49,7 +50,8 @@ const std::atomic<bool>& stop_on_signals() {
 }
 
 static Result<int> run_chosen(Chosen* chosen) {
-  STRAND_ASSIGN(chosen->make_transport, transport_maker(chosen->keys));
+  STRAND_ASSIGN(chosen->make_transport, transport_maker(chosen->keys, kMaxTransportFrame));
+  STRAND_ASSIGN(chosen->make_peer_transport, transport_maker(chosen->keys, kMaxPeerFrame));
   return chosen->run();
 }
 

@@ -123,8 +123,25 @@ class Run {
                                     {"dataserver", "--bind", data_endpoint(i), "--dir", dir, "--name", name},
                                     dir + "/logs/" + name + ".stderr"}));
     }
-    return child("worker", {"--coordinator", sockets_->endpoint("c"), "--dir", dir, "--id", "1", "--threads",
-                            std::to_string(options_.threads)});
+    return start_workers();
+  }
+
+  // As many as the job's shape has, or --workers: more of them are spares. They share the cores.
+  Status start_workers() {
+    const ParallelSpec& parallel = spec_.parallel;
+    const int count = options_.workers > 0 ? options_.workers : static_cast<int>(parallel.stages * parallel.replicas);
+    const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    int threads = options_.threads;
+    if (threads == 0 && parallel.threads == 0 && count > 1) threads = std::max(1, cores / count);
+    for (int i = 1; i <= count; ++i) {
+      const std::string name = i == 1 ? "worker" : concat("worker-", i);
+      STRAND_TRY(supervisor_.start(
+          {name,
+           {"worker", "--coordinator", sockets_->endpoint("c"), "--dir", directory_.path, "--name", name, "--id",
+            std::to_string(i), "--bind", sockets_->endpoint(concat("w", i)), "--threads", std::to_string(threads)},
+           concat(directory_.path, "/logs/", name, ".stderr")}));
+    }
+    return {};
   }
 
   std::string data_endpoint(int number) const { return sockets_->endpoint(concat("d", number)); }
@@ -162,6 +179,9 @@ class Run {
     const std::string document = result.dump(-1, ' ', false, Json::error_handler_t::replace);
     if (options_.json) std::printf("%s\n", document.c_str());
     const std::string state = text(show, "state");
+    // A job refused for its input before it ever trained: there is nothing to report, and it leaves nothing behind.
+    const bool refused = state == "failed" && number(show, "step") == 0 && exit_code_of(show) == 2;
+    if (!refused) std::fprintf(stderr, "%s", run_report(result, show, directory_.path).c_str());
     if (state == "done") {
       const auto fs = make_posix_file_system();
       STRAND_TRY(write_file_atomically(*fs, directory_.path + "/result.json", document + "\n"));
@@ -174,10 +194,7 @@ class Run {
       return 3;
     }
     std::fprintf(stderr, "strand: %s\n", text(show, "reason").c_str());
-    // A job refused for its input before it ever trained leaves nothing behind.
-    if (!directory_.existing && number(show, "step") == 0 && exit_code_of(show) == 2) {
-      STRAND_TRY(make_posix_file_system()->remove_tree(directory_.path));
-    }
+    if (refused) STRAND_TRY(forget_run(*make_posix_file_system(), directory_));
     return exit_code_of(show);
   }
 
@@ -220,6 +237,16 @@ void add_run_command(CLI::App& app, Chosen* chosen) {
   command->add_option("--dir", options->directory, "the run directory; default runs/<job name>");
   command->add_flag("--resume", options->resume, "continue the run in that directory");
   command->add_option("--threads", options->threads, "compute threads; default: as the job says, else all cores");
+  command
+      ->add_option("--workers", options->workers,
+                   "how many workers; default: stages x replicas. More than that are spares")
+      ->check(CLI::Range(1, 1024));
+  const auto shape = [&](const char* option, const char* key, const char* what) {
+    command->add_option_function<int64_t>(
+        option, [options, key](int64_t n) { options->sets.push_back(concat(key, "=", n)); }, what);
+  };
+  shape("--stages", "parallel.stages", "pipeline stages of each replica, over the job file's");
+  shape("--replicas", "parallel.replicas", "copies of the model, over the job file's");
   command
       ->add_option("--data-servers", options->data_servers, "how many data servers; the run outlives the loss of one")
       ->check(CLI::Range(1, 16));

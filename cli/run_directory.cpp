@@ -66,10 +66,25 @@ Result<RunDirectory> claim_run_directory(FileSystem& fs, const JobSpec& spec, co
   STRAND_ASSIGN(run.path,
                 resume ? choose_resume(fs, base, !wanted.empty(), spec) : choose_new(fs, base, !wanted.empty()));
   run.existing = resume;
+  run.made = !fs.exists(run.path);
+  if (!run.made) {
+    STRAND_ASSIGN(const std::vector<std::string> names, fs.list_directory(run.path));
+    run.before.insert(names.begin(), names.end());
+  }
   STRAND_TRY(fs.make_directories(run.path + "/logs"));
   STRAND_ASSIGN(run.lock, lock_file(run.path + "/lock"));
   STRAND_TRY(write_file_atomically(fs, run.path + "/job.toml", effective_job_toml(spec)));
   return run;
+}
+
+Status forget_run(FileSystem& fs, const RunDirectory& run) {
+  if (run.existing) return {};
+  if (run.made) return fs.remove_tree(run.path);
+  STRAND_ASSIGN(const std::vector<std::string> names, fs.list_directory(run.path));
+  for (const std::string& name : names) {
+    if (!run.before.contains(name)) STRAND_TRY(fs.remove_tree(concat(run.path, "/", name)));
+  }
+  return {};
 }
 
 }  // namespace strand

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "shared/base/result.h"
@@ -13,6 +14,8 @@ namespace strand {
 struct RunDirectory {
   std::string path;                // absolute
   bool existing = false;           // holds a run to go on with
+  bool made = false;               // was not there before this call
+  std::set<std::string> before{};  // names in it before this call
   std::unique_ptr<FileLock> lock;  // held while this call runs
 };
 
@@ -20,5 +23,9 @@ struct RunDirectory {
 // refused (say --resume). Resume: the explicit or newest directory must hold a run whose job differs only in what
 // resume may change. Nothing is written before all of that holds, then job.toml (the effective job) is.
 Result<RunDirectory> claim_run_directory(FileSystem& fs, const JobSpec& spec, const std::string& wanted, bool resume);
+
+// Takes away what a new run has put into its directory, and the directory if this call made it. What was there before
+// stays, as the user may have named a folder of their own. Of a run that was resumed nothing is removed.
+Status forget_run(FileSystem& fs, const RunDirectory& run);
 
 }  // namespace strand

@@ -60,6 +60,8 @@ struct StepRecord {
   targets @4 :Int64;
   tokens @5 :Int64;
   rowsHash @6 :UInt64;
+  last @7 :Bool;
+  # The group was asked to stop, and this is the step that all of it stops after: whoever applies it begins no other.
 }
 
 struct GradientPiece {

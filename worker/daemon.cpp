@@ -3,14 +3,18 @@
 #include <unistd.h>
 
 #include <deque>
+#include <filesystem>
 #include <mutex>
 #include <random>
 
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/base/text.h"
 #include "shared/base/version.h"
 #include "shared/fs/file_system.h"
 #include "worker/job_runner.h"
+#include "worker/job_setup.h"
+#include "worker/member/group_runner.h"
 #include "worker/worker.h"
 
 namespace strand {
@@ -57,11 +61,12 @@ WorkerIdentity make_identity(const WorkerOptions& options, const Clock& clock) {
 class WorkerProcess {
  public:
   WorkerProcess(const WorkerOptions& options, std::unique_ptr<Transport> transport, SocketId socket,
-                WorkerIdentity identity)
+                WorkerIdentity identity, PeerHub* hub)
       : options_(options),
         transport_(std::move(transport)),
         socket_(socket),
         identity_(identity),
+        hub_(hub),
         lifecycle_(identity, clock_.now()),
         fs_(make_posix_file_system()) {}
 
@@ -91,27 +96,45 @@ class WorkerProcess {
   }
 
   Status act(const std::vector<WorkerAction>& actions) {
-    for (const WorkerAction& action : actions) {
-      if (const auto* send = std::get_if<SendToCoordinator>(&action)) {
+    for (size_t i = 0; i < actions.size(); ++i) {
+      if (const auto* send = std::get_if<SendToCoordinator>(&actions[i])) {
         std::vector<Frame> frames;
         frames.push_back(Frame::from_string(encode_message(send->message)));
         // An absent coordinator or a full queue: the life cycle says it again.
         if (auto sent = transport_->send(socket_, "", std::move(frames)); !sent.ok()) {
           log_debug("not_sent", {{"message", message_name(send->message.body)}, {"reason", sent.error().message()}});
         }
-      } else if (const auto* start = std::get_if<StartTraining>(&action)) {
-        log_info("assigned", {{"job", start->job.value}, {"generation", start->generation.value}});
-        runner_.reset();
-        RunnerSeams seams{fs_.get(), &clock_, options_.make_transport,
-                          [this](TrainingReport report) { reports_.push(std::move(report)); }};
-        runner_ = std::make_unique<JobRunner>(std::move(seams), identity_, *start, options_.threads);
-      } else if (const auto* stop = std::get_if<StopTraining>(&action)) {
-        if (runner_) runner_->stop(stop->checkpoint);
-      } else if (const auto* exit = std::get_if<ExitProcess>(&action)) {
+      } else if (const auto* begin = std::get_if<StartTraining>(&actions[i])) {
+        start(*begin);
+      } else if (const auto* stop = std::get_if<StopTraining>(&actions[i])) {
+        // A new generation may be gone on with as it is.
+        const bool replaced = i + 1 < actions.size() && std::holds_alternative<StartTraining>(actions[i + 1]);
+        if (runner_ && !replaced) runner_->stop(stop->checkpoint);
+      } else if (const auto* exit = std::get_if<ExitProcess>(&actions[i])) {
         return exit->reason;
       }
     }
     return {};
+  }
+
+  void start(const StartTraining& start) {
+    log_info("assigned", {{"job", start.job.value},
+                          {"generation", start.generation.value},
+                          {"members", start.assign.members.size()},
+                          {"leaving", start.leaving}});
+    if (runner_ && runner_->go_on(start)) return;
+    runner_.reset();
+    RunnerSeams seams{fs_.get(), &clock_, options_.make_transport,
+                      [this](TrainingReport report) { reports_.push(std::move(report)); }};
+    // A job that several workers may share is trained as by a group even while it has one member: it may grow.
+    const auto spec = parse_assigned_job(start.assign);
+    const bool shared =
+        spec.ok() && (spec->parallel.replicas > 1 || spec->parallel.stages > 1 || spec->parallel.chunks > 1);
+    if (shared || start.assign.members.size() > 1) {
+      runner_ = std::make_unique<GroupRunner>(std::move(seams), identity_, start, options_.threads, hub_);
+    } else {
+      runner_ = std::make_unique<JobRunner>(std::move(seams), identity_, start, options_.threads);
+    }
   }
 
   const WorkerOptions& options_;
@@ -119,22 +142,36 @@ class WorkerProcess {
   std::unique_ptr<Transport> transport_;
   SocketId socket_;
   WorkerIdentity identity_;
+  PeerHub* hub_;
   WorkerLifecycle lifecycle_;
   std::unique_ptr<FileSystem> fs_;
   ReportQueue reports_;
-  std::unique_ptr<JobRunner> runner_;  // last: its thread uses everything above
+  std::unique_ptr<Runner> runner_;  // last: its thread uses everything above
 };
 
 }  // namespace
 
+// A worker that names no endpoint listens where nobody looks.
+static Result<std::unique_ptr<PeerHub>> start_hub(const WorkerOptions& options, const WorkerIdentity& identity) {
+  std::string endpoint = options.endpoint;
+  if (endpoint.empty()) {
+    const auto folder = std::filesystem::temp_directory_path().string();
+    endpoint = concat("ipc://", folder, "/strand-w", identity.id.value, "-", getpid());
+  }
+  return PeerHub::start(options.make_peer_transport(), endpoint, identity.id, identity.incarnation);
+}
+
 Status run_worker(const WorkerOptions& options) {
   const SystemClock clock;
-  const WorkerIdentity identity = make_identity(options, clock);
+  WorkerIdentity identity = make_identity(options, clock);
+  STRAND_ASSIGN(const auto hub, start_hub(options, identity));
+  if (!options.endpoint.empty()) identity.hello.endpoint = hub->endpoint();
   auto transport = options.make_transport();
   STRAND_ASSIGN(const SocketId socket, transport->connect(options.coordinator, concat("w", identity.id.value, "-",
                                                                                       identity.incarnation.value)));
-  log_info("worker_started", {{"id", identity.id.value}, {"numerics", identity.hello.numerics}});
-  WorkerProcess process(options, std::move(transport), socket, identity);
+  log_info("worker_started",
+           {{"id", identity.id.value}, {"peers", identity.hello.endpoint}, {"numerics", identity.hello.numerics}});
+  WorkerProcess process(options, std::move(transport), socket, identity, hub.get());
   return process.run();
 }
 

@@ -14,8 +14,10 @@ namespace strand {
 struct WorkerOptions {
   std::string coordinator;  // endpoint
   uint64_t worker_id = 0;   // 0: drawn at random. Kept over restarts by whoever supervises the process
+  std::string endpoint;     // where it listens for other workers; empty: nowhere, it can only train alone
   int threads = 0;          // 0: as the job says, else all cores
   std::function<std::unique_ptr<Transport>()> make_transport;
+  std::function<std::unique_ptr<Transport>()> make_peer_transport;  // of frames up to kMaxPeerFrame
   const std::atomic<bool>* stop = nullptr;  // set by a signal: leave; the job goes on elsewhere or later
 };
 

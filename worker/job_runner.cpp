@@ -5,6 +5,7 @@
 
 #include "shared/base/log.h"
 #include "worker/checkpoint/checkpoint_reader.h"
+#include "worker/job_setup.h"
 #include "worker/weights/initial_model.h"
 
 namespace strand {
@@ -44,7 +45,7 @@ void JobRunner::run() {
     say(step, Stopped{});
   } else if (!status.ok()) {
     log_error("job_failed", {{"job", start_.job.value}, {"step", step}, {"reason", status.error().message()}});
-    say(step, JobFailed{static_cast<uint8_t>(status.error().code()), status.error().message()});
+    say(step, JobFailed{static_cast<uint8_t>(status.error().code()), status.error().message(), elsewhere_});
   }
   fetcher_.reset();
   ended_.store(true);
@@ -58,42 +59,16 @@ Status JobRunner::train() {
   return finish();
 }
 
-// Every process of a job must see one and the same run directory (DESIGN section 6).
-Status JobRunner::check_directory() {
-  const std::string path = start_.assign.run_directory + "/token";
-  auto token = seams_.fs->read_file(path);
-  if (token.ok() && trim(*token) == trim(start_.assign.directory_token)) return {};
-  return bad_input(concat(path,
-                          token.ok() ? ": holds another token than the coordinator wrote" : ": cannot be read here",
-                          "; the run directory must be one file system seen by every machine: mount it here or choose"
-                          " another --dir"));
-}
-
 Status JobRunner::open_job() {
-  if (!start_.assign.directory_token.empty()) STRAND_TRY(check_directory());
-  ParsedJob parsed = parse_job(start_.assign.job_toml, "assigned job", start_.assign.run_directory, {});
-  if (!parsed.errors.empty()) return job_errors("assigned job", parsed.errors);
-  spec_ = std::move(parsed.spec);
-  if (start_.assign.data_endpoints.empty()) return unavailable("the assignment names no data server");
-  BatchFetcherOptions options;
-  options.endpoints = start_.assign.data_endpoints;
-  options.routing_id = concat("w", identity_.id.value, "-", identity_.incarnation.value, "-g", start_.generation.value);
-  options.open.job_toml = start_.assign.job_toml;
-  for (const Step step : start_.assign.checkpoints) {
-    // A resumed run must go on with the very same dataset: a differing field is refused, naming it.
-    auto manifest = read_manifest(*seams_.fs, checkpoint_directory_, step);
-    if (!manifest.ok()) continue;
-    options.open.expected = manifest->dataset;
-    break;
+  if (const Status seen = check_run_directory(*seams_.fs, start_.assign); !seen.ok()) {
+    elsewhere_ = true;  // the others may see it
+    return seen;
   }
-  options.seed = spec_.train.seed;
-  options.stop = &stop_;
-  options.training_rows = static_cast<uint64_t>(spec_.train.steps * spec_.train.rows_per_step());
-  fetcher_ = std::make_unique<BatchFetcher>(seams_.make_transport(), *seams_.clock, std::move(options));
+  STRAND_ASSIGN(spec_, parse_assigned_job(start_.assign));
+  STRAND_ASSIGN(fetcher_, make_batch_fetcher(seams_, identity_, start_, spec_, &stop_));
   STRAND_ASSIGN(dataset_, fetcher_->wait_ready(nullptr));
   spec_.data.segment = dataset_.segment;  // of a task less than the job allows, when its rows are shorter
-  if (threads_ <= 0) threads_ = static_cast<int>(spec_.parallel.threads);
-  if (threads_ <= 0) threads_ = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  threads_ = compute_threads(spec_, threads_);
   TrainerOptions trainer_options;
   trainer_options.threads = threads_;
   STRAND_ASSIGN(trainer_, Trainer::create(spec_, dataset_.token_bases, trainer_options));
@@ -268,16 +243,7 @@ Status JobRunner::measure_held_out(JobFinished* finished) {
   finished->state_digest = trainer_->state_digest();
   if (dataset_.eval_rows == 0) return {};
   STRAND_ASSIGN(const EvaluationResult result, trainer_->evaluate(*fetcher_, dataset_.eval_rows, nullptr));
-  finished->eval_loss = result.loss;
-  finished->bits_per_base = result.bits_per_base;
-  finished->eval_bases = result.bases;
-  STRAND_ASSIGN(const DatasetStatus status, fetcher_->wait_markov());
-  const auto best = std::min_element(status.markov_bits.begin(), status.markov_bits.end());
-  if (best != status.markov_bits.end()) {
-    finished->markov_bits_per_base = *best;
-    finished->markov_order = static_cast<int32_t>(best - status.markov_bits.begin());
-  }
-  return {};
+  return report_held_out(result, *fetcher_, finished);
 }
 
 }  // namespace strand

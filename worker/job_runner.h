@@ -15,34 +15,27 @@
 #include "worker/batch_fetcher.h"
 #include "worker/checkpoint/checkpoint_writer.h"
 #include "worker/finetune.h"
+#include "worker/runner.h"
 #include "worker/trainer.h"
 #include "worker/worker.h"
 
 namespace strand {
 
-// What a runner is built from; all references outlive it.
-struct RunnerSeams {
-  FileSystem* fs = nullptr;
-  const Clock* clock = nullptr;
-  std::function<std::unique_ptr<Transport>()> make_transport;  // one for the data server
-  std::function<void(TrainingReport)> report;                  // thread-safe
-};
-
-class JobRunner {
+class JobRunner final : public Runner {
  public:
   // `threads` overrides the job's when positive.
   JobRunner(RunnerSeams seams, WorkerIdentity identity, StartTraining start, int threads);
-  ~JobRunner();  // stops at once and joins
+  ~JobRunner() override;  // stops at once and joins
 
-  // After the step at hand: with a checkpoint of the newest committed step, or without.
-  void stop(bool checkpoint);
+  void stop(bool checkpoint) override;
+  // Alone there is nothing to go on from but a checkpoint.
+  bool go_on(const StartTraining&) override { return false; }
   // The thread has ended (its last report has been made).
   bool ended() const { return ended_.load(); }
 
  private:
   void run();
   Status train();
-  Status check_directory();
   Status open_job();
   Status load_or_initialise();
   Status load_checkpoint(const Manifest& manifest);
@@ -71,6 +64,7 @@ class JobRunner {
   std::optional<Finetuning> finetuning_;  // of a finetuning job
   std::unique_ptr<ThreadPool> copy_pool_;
   std::unique_ptr<CheckpointWriter> writer_;
+  bool elsewhere_ = false;  // what failed is about this worker, not about the job
   Step saved_step_ = -1;
   double last_loss_ = 0;
   int64_t tokens_ = 0, training_nanoseconds_ = 0;

@@ -48,11 +48,11 @@ Status check_supported(const JobSpec& spec) {
   return {};
 }
 
-bool wants_bf16(Precision precision) {
+}  // namespace
+
+bool trains_in_bf16(Precision precision) {
   return precision == Precision::kBf16 || (precision == Precision::kAuto && cpu_has_bf16_matrix_unit());
 }
-
-}  // namespace
 
 Trainer::Impl::Impl(const JobSpec& job, std::vector<uint8_t> bases, const TrainerOptions& options, bool use_bf16)
     : spec(job),
@@ -79,7 +79,7 @@ Result<std::unique_ptr<Trainer>> Trainer::create(const JobSpec& spec, std::vecto
                             token_bases.size(), "; set it to that or more"));
   }
   token_bases.resize(static_cast<size_t>(spec.model.config.vocabulary), 0);
-  auto impl = std::make_unique<Impl>(spec, std::move(token_bases), options, wants_bf16(spec.train.precision));
+  auto impl = std::make_unique<Impl>(spec, std::move(token_bases), options, trains_in_bf16(spec.train.precision));
   return std::unique_ptr<Trainer>(new Trainer(std::move(impl)));
 }
 

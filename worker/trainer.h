@@ -103,6 +103,9 @@ class Trainer {
   std::unique_ptr<Impl> impl_;
 };
 
+// What a job's precision means on this machine.
+bool trains_in_bf16(Precision precision);
+
 // Build, library versions, backend and instruction set (DESIGN section 5, Kernels): "strand=0.1.0 onednn=2.6.3 ...".
 std::string numerics_fingerprint();
 

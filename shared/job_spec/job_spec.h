@@ -204,8 +204,7 @@ ParsedJob parse_job(const std::string& toml_text, const std::string& origin, con
                     const std::vector<std::string>& sets);
 // All errors as one bad_input: "FILE:line:column: key: message" a line.
 Error job_errors(const std::string& origin, const std::vector<SpecError>& errors);
-// Reads and parses what a person wrote; bad_input with every error, also where this version does not train that shape
-// yet, or kNotFound.
+// Reads and parses a file; bad_input with every error, or kNotFound.
 Result<JobSpec> load_job(const std::string& path, const std::vector<std::string>& sets);
 
 // The effective job with every default written out, as TOML that parse_job reads back to the same value.

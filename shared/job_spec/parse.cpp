@@ -226,8 +226,6 @@ Result<JobSpec> load_job(const std::string& path, const std::vector<std::string>
   const std::string base = std::filesystem::absolute(path).parent_path().string();
   JobParser parser;
   parser.parse(*text, base, sets);
-  validate_built(parser.parsed.spec,
-                 [&](const std::string& key, const std::string& message) { parser.report(key, message, nullptr); });
   parser.sort();
   check_files_exist(*fs, base, &parser);
   if (!parser.parsed.errors.empty()) return job_errors(path, parser.parsed.errors);

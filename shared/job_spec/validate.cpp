@@ -147,7 +147,9 @@ void validate_shape(const JobSpec& spec, const Report& report) {
                   "; a chunk is a run of whole blocks"));
   }
   if (spec.job.kind == "finetune" && (p.replicas > 1 || p.stages > 1 || p.chunks > 1)) {
-    report(p.replicas > 1 ? "parallel.replicas" : p.stages > 1 ? "parallel.stages" : "parallel.chunks",
+    report(p.replicas > 1 ? "parallel.replicas"
+           : p.stages > 1 ? "parallel.stages"
+                          : "parallel.chunks",
            "this version finetunes on one worker; set it to 1");
   }
   if (p.lane_shares.empty()) return;
@@ -226,15 +228,6 @@ void validate_rest(const JobSpec& spec, const Report& report) {
 }
 
 }  // namespace
-
-void validate_built(const JobSpec& spec, const Report& report) {
-  const auto one_only = [&](const char* key, int64_t value) {
-    if (value != 1) report(key, concat("this version trains on one worker, so it must be 1, found ", value));
-  };
-  one_only("parallel.replicas", spec.parallel.replicas);
-  one_only("parallel.stages", spec.parallel.stages);
-  one_only("parallel.chunks", spec.parallel.chunks);
-}
 
 void validate_job(const JobSpec& spec, const Report& report) {
   validate_rest(spec, report);

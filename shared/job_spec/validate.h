@@ -12,8 +12,5 @@ namespace strand {
 // Calls report(key, message) for everything that is wrong.
 void validate_job(const JobSpec& spec,
                   const std::function<void(const std::string& key, const std::string& message)>& report);
-// The same for what a person asks for: shapes that nothing here trains yet.
-void validate_built(const JobSpec& spec,
-                    const std::function<void(const std::string& key, const std::string& message)>& report);
 
 }  // namespace strand

@@ -68,6 +68,7 @@ void write(schema::StepRecord::Builder to, const StepRecord& from) {
   to.setTargets(from.targets);
   to.setTokens(from.tokens);
   to.setRowsHash(from.rows_hash);
+  to.setLast(from.last);
 }
 void read(schema::StepRecord::Reader from, StepRecord* to) {
   to->step = from.getStep();
@@ -77,6 +78,7 @@ void read(schema::StepRecord::Reader from, StepRecord* to) {
   to->targets = from.getTargets();
   to->tokens = from.getTokens();
   to->rows_hash = from.getRowsHash();
+  to->last = from.getLast();
 }
 
 void write(schema::RangeNorm::Builder to, const RangeNorm& from) {

@@ -32,6 +32,7 @@ struct StepRecord {
   double loss = 0;          // sum over targets
   int64_t targets = 0, tokens = 0;
   uint64_t rows_hash = 0;
+  bool last = false;  // the group was asked to stop: no step is begun after this one
   bool operator==(const StepRecord&) const = default;
 };
 

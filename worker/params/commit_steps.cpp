@@ -154,7 +154,8 @@ void CommitProtocol::close_norm(Step step) {
   }
   partials_.erase(step);
   auto record = make_record(step, plan_.generation, plan_.lanes, options_.ranges, partials, numbers);
-  if (!record) record = StepRecord{step, plan_.generation, 0, 0, 0, 0, 0};  // without a target: fails the step
+  if (!record) record = StepRecord{step, plan_.generation, 0, 0, 0, 0, 0, false};  // without a target: fails the step
+  record->last = stop_wanted_;
   for (const GroupMember& m : plan_.members) send(m.worker, GlobalNorm{*record}, step, nullptr, true);
   if (step > base_ + 1) return;
   for (const GroupMember& m : plan_.leaving) send(m.worker, GlobalNorm{*record}, step, nullptr, true);
@@ -201,6 +202,7 @@ void CommitProtocol::apply(const StepRecord& record) {
     ++held;
   }
   committed_ = record.step;
+  stopped_ = record.last;
   waiting_since_ = now_;
   records_.push_back(record);
   if (records_.size() > kRecordsKept) records_.pop_front();
@@ -246,7 +248,7 @@ void CommitProtocol::pull_copies() {
 
 void CommitProtocol::start_step() {
   const Step next = started_ + 1;
-  if (computing_ || phase_ != Phase::kTraining || next > options_.last_step) return;
+  if (computing_ || stopped_ || phase_ != Phase::kTraining || next > options_.last_step) return;
   for (const uint32_t range : needed_) {
     if (readable(range) < std::max<Step>(0, next - 1 - options_.staleness)) return;
   }

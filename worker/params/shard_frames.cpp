@@ -41,48 +41,58 @@ bool ShardFrames::rounded(const ShardBody& body) const {
 
 std::vector<Frame> ShardFrames::encode(const ShardMail& mail) const {
   std::vector<Frame> frames = {Frame::from_string(encode_shard_message(mail.message))};
-  if (!numbers_of(mail.message.body)) return frames;
+  if (numbers_of(mail.message.body)) frames.push_back(numbers_frame(mail));
+  return frames;
+}
+
+Frame ShardFrames::numbers_frame(const ShardMail& mail) const {
+  if (!numbers_of(mail.message.body)) return {};
   const auto& bulk = static_cast<const FloatBulk&>(*mail.bulk);
   if (!rounded(mail.message.body)) {
     const auto bytes = static_cast<size_t>(bulk.elements()) * sizeof(float);
-    frames.push_back(Frame::view_of(bulk.data(), bytes, mail.bulk));
-    return frames;
+    return Frame::view_of(bulk.data(), bytes, mail.bulk);
   }
   const auto halves = std::make_shared<std::vector<BFloat16>>(static_cast<size_t>(bulk.elements()));
   std::transform(bulk.data(), bulk.data() + bulk.elements(), halves->begin(), to_bf16);
-  frames.push_back(Frame::view_of(halves->data(), halves->size() * sizeof(BFloat16), halves));
-  return frames;
+  return Frame::view_of(halves->data(), halves->size() * sizeof(BFloat16), halves);
 }
 
 Result<ShardMail> ShardFrames::decode(const std::vector<Frame>& frames) const {
   if (frames.empty()) return corrupt("a message between workers: no frame at all");
-  ShardMail mail;
-  STRAND_ASSIGN(mail.message, decode_shard_message(frames[0].data(), frames[0].size()));
+  STRAND_ASSIGN(ShardMessage message, decode_shard_message(frames[0].data(), frames[0].size()));
+  const size_t expected = numbers_of(message.body) ? 2 : 1;
+  if (frames.size() != expected) {
+    return bad_input(concat(shard_message_name(message.body), ": ", frames.size(), " frames, expected ", expected));
+  }
+  return with_numbers(std::move(message), expected == 2 ? frames[1] : Frame());
+}
+
+Result<ShardMail> ShardFrames::with_numbers(ShardMessage message, const Frame& frame) const {
+  ShardMail mail{std::move(message), nullptr};
   const std::string name = shard_message_name(mail.message.body);
   const auto numbers = numbers_of(mail.message.body);
-  if (frames.size() != (numbers ? 2 : 1)) {
-    return bad_input(concat(name, ": ", frames.size(), " frames, expected ", numbers ? 2 : 1));
+  if (!numbers) {
+    if (frame.size() == 0) return mail;
+    return bad_input(concat(name, ": ", frame.size(), " bytes of numbers, expected none"));
   }
-  if (!numbers) return mail;
   if (numbers->range >= elements_.size()) {
     return bad_input(concat(name, ": range ", numbers->range, ", the job has ", elements_.size()));
   }
   const int64_t elements = numbers->copies * elements_[numbers->range];
   const bool halves = rounded(mail.message.body);
   const size_t expected = static_cast<size_t>(elements) * (halves ? sizeof(BFloat16) : sizeof(float));
-  if (frames[1].size() != expected) {
-    return bad_input(
-        concat(name, ": ", frames[1].size(), " bytes for range ", numbers->range, ", expected ", expected));
+  if (frame.size() != expected) {
+    return bad_input(concat(name, ": ", frame.size(), " bytes for range ", numbers->range, ", expected ", expected));
   }
   if (!halves) {
-    const auto keeper = std::make_shared<Frame>(frames[1]);
+    const auto keeper = std::make_shared<Frame>(frame);
     mail.bulk = std::make_shared<FloatBulk>(reinterpret_cast<const float*>(keeper->data()), elements, keeper);
     return mail;
   }
   auto bulk = std::make_shared<FloatBulk>(elements);
   for (int64_t i = 0; i < elements; ++i) {
     BFloat16 half;
-    std::memcpy(&half, frames[1].data() + i * static_cast<int64_t>(sizeof half), sizeof half);
+    std::memcpy(&half, frame.data() + i * static_cast<int64_t>(sizeof half), sizeof half);
     bulk->writable()[i] = to_float(half);
   }
   mail.bulk = std::move(bulk);

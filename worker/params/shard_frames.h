@@ -24,6 +24,11 @@ class ShardFrames {
   // kBadInput, naming it, for a range that the job has not and for numbers that do not fit it.
   Result<ShardMail> decode(const std::vector<Frame>& frames) const;
 
+  // The same where the message is encoded by somebody else (worker/group/peer_hub.h): the numbers alone, empty for a
+  // message without; and a received message with its own. Errors as decode.
+  Frame numbers_frame(const ShardMail& mail) const;
+  Result<ShardMail> with_numbers(ShardMessage message, const Frame& numbers) const;
+
  private:
   bool rounded(const ShardBody& body) const;
 

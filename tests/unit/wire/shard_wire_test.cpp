@@ -48,8 +48,8 @@ void fill(Random& random, LaneNumbers* v) {
   fill_all(random, lane, losses, targets, tokens, rows);
 }
 void fill(Random& random, StepRecord* v) {
-  auto& [step, made_in, norm, loss, targets, tokens, rows] = *v;
-  fill_all(random, step, made_in, norm, loss, targets, tokens, rows);
+  auto& [step, made_in, norm, loss, targets, tokens, rows, last] = *v;
+  fill_all(random, step, made_in, norm, loss, targets, tokens, rows, last);
 }
 void fill(Random& random, RangeNorm* v) {
   auto& [range, partials] = *v;

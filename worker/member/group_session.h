@@ -1,0 +1,161 @@
+// One worker's part in the group of a job, on the thread of the PeerHub: the commit protocol with its tensors, the mail
+// of the pipeline, checkpoints copied aside at the commits they are of. The training thread hears from it what to do
+// next, and hands it gradients.
+//
+// While the training thread computes, the weights it reads stay as they are: with bsp nothing is committed before its
+// own gradients are handed over, and a new plan, which may change anything, waits until it has put its work down.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "shared/base/clock.h"
+#include "shared/fs/file_system.h"
+#include "shared/job_spec/job_spec.h"
+#include "worker/group/peer_hub.h"
+#include "worker/group/stage_mailbox.h"
+#include "worker/member/stage_state.h"
+#include "worker/model/layout.h"
+#include "worker/params/commit_protocol.h"
+#include "worker/params/shard_frames.h"
+#include "worker/params/shard_store.h"
+
+namespace strand {
+
+// --- what the training thread hears, in order -----------------------------------------------------------------------
+
+// Everything this worker holds in the plan is here; training goes on from `base`.
+struct GroupReady {
+  GroupPlan plan;
+  Step base = 0;
+};
+// The weights of step - 1 are here: compute the lanes of `step`, then done_computing().
+struct ComputeStep {
+  Generation generation;
+  Step step = 0;
+};
+struct StepDone {
+  Generation generation;
+  StepRecord record;
+  Time at;
+  int64_t checkpoint_wait_nanoseconds = 0;  // copying aside for the checkpoint of this step
+};
+// The last step is committed and its weights are here.
+struct AllStepsDone {
+  Generation generation;
+};
+struct PeersSuspected {
+  Generation generation;
+  std::vector<WorkerId> workers;
+};
+struct SessionFailed {
+  Generation generation;
+  Error reason;
+};
+using SessionNews = std::variant<GroupReady, ComputeStep, StepDone, AllStepsDone, PeersSuspected, SessionFailed>;
+
+struct GroupSessionOptions {
+  JobId job;
+  WorkerId self;
+  Incarnation incarnation;
+  JobSpec spec;  // outlived by nobody
+  std::string checkpoint_directory;
+  int threads = 1;  // of updates and sums
+  // On the hub's thread: copies aside what this worker is primary of, at exactly this step, for a checkpoint. Returns
+  // the nanoseconds it took.
+  std::function<int64_t(const GroupPlan& plan, Step step, const std::vector<uint32_t>& led)> save;
+};
+
+class GroupSession final : public PeerHub::Client {
+ public:
+  // `hub`, `state`, `fs` and `clock` outlive it. Attaches itself.
+  GroupSession(GroupSessionOptions options, PeerHub* hub, StageState* state, FileSystem* fs, const Clock* clock);
+  ~GroupSession() override;
+
+  // --- any thread ---
+  // A plan that check_plan accepts. `checkpoints`: of the job, newest first.
+  void new_plan(GroupPlan plan, std::vector<Step> checkpoints);
+  // The group ends with the next step that is committed; only the norm worker's word counts.
+  void stop_after_next_step();
+
+  // --- the training thread ---
+  std::optional<SessionNews> next(Duration wait);
+  void gradient(GradientReady gradient);
+  // The work that the last ComputeStep or AllStepsDone gave is put down, done or not.
+  void done_computing();
+  // OK as long as no newer plan than `generation`'s has come.
+  Status still_wanted(Generation generation) const;
+  // What the work at hand computes with. With ssp others are committed meanwhile, and it is a copy.
+  Weights weights() const;
+  // For the passes of one (generation, step).
+  StageMailbox& mailbox() { return mailbox_; }
+
+  // --- the hub's thread ---
+  void on_message(const ShardMessage& message, Frame bulk) override;
+  void on_turn() override;
+
+ private:
+  struct Planned {
+    GroupPlan plan;
+    std::vector<Step> checkpoints;
+  };
+
+  void handle(const ProtocolEvent& event);
+  void act(const ProtocolAction& action);
+  void begin(Planned planned);
+  void recovered(const Recovered& recovered);
+  void committed(const StepRecord& record);
+  void choose_checkpoint(Generation generation);
+  void load(const LoadCheckpoint& load);
+  Status load_ranges_of(const LoadCheckpoint& load);
+  Status initial_weights();
+  void look_for_the_end();
+  int64_t save(Step step);
+  bool saves(Step step) const;
+  void keep_weights();
+  std::vector<uint32_t> led() const;
+  bool is_from_the_plan(const Header& header) const;
+  void tell(SessionNews news);
+
+  GroupSessionOptions options_;
+  PeerHub* hub_;
+  StageState* state_;
+  FileSystem* fs_;
+  const Clock* clock_;
+  ThreadPool pool_;
+  Workspace workspace_;
+  OpContext context_;
+  ShardStore store_;
+  ShardFrames frames_;
+  CommitProtocol protocol_;
+  StageMailbox mailbox_;
+
+  // The hub's thread only.
+  Planned planned_;
+  Time last_tick_;
+  bool end_told_ = false;
+  Step saved_ = -1;          // newest step saved in this generation
+  std::vector<float> kept_;  // with ssp: the weights of the step that is being computed
+  std::vector<BFloat16> kept_bf16_;
+  std::vector<WorkerId> suspects_;
+
+  // Between the threads.
+  std::atomic<uint64_t> newest_generation_{0};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Planned> waiting_plan_;
+  std::deque<GradientReady> gradients_;
+  std::deque<SessionNews> news_;
+  bool computing_ = false;  // from ComputeStep or AllStepsDone to done_computing()
+  bool stop_wanted_ = false;
+};
+
+}  // namespace strand
