@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/loaded_model.h"
 #include "cli/progress.h"
+#include "dataserver/variants/variant_file.h"
 #include "shared/base/clock.h"
 #include "shared/base/text.h"
 #include "shared/formats/json.h"
@@ -57,12 +58,14 @@ class Generate {
       std::vector<int32_t> row = model_.frame().prefix;
       for (const int32_t id : model_.encode(prompt.text)) row.push_back(id);
       if (row.empty()) {
-        return bad_input(concat("prompt ", prompt.name, ": no tokens, and the model's tokenizer puts none in front; ",
+        return bad_input(concat(command_.has_prompt ? "--prompt" : concat(command_.input.path, ": ", prompt.name),
+                                ": no tokens, and the model's tokenizer puts none in front; ",
                                 "expected at least one base or word"));
       }
       TokenRow checked{row, 0, static_cast<int64_t>(row.size())};
       if (const Status fits = model_.runner().check_row(checked); !fits.ok()) {
-        return fits.error().with_context(concat("prompt ", prompt.name));
+        return bad_input(concat(command_.has_prompt ? "--prompt" : concat(command_.input.path, ": ", prompt.name), ": ",
+                                fits.error().message(), "; shorten it, or allow longer rows (--max-tokens)"));
       }
       rows.insert(rows.end(), static_cast<size_t>(command_.count), row);
     }
@@ -98,7 +101,8 @@ class Generate {
     return bases.ok() ? bases : Status(bases.error().with_context("--prompt"));
   }
 
-  // What ends a text, and what never comes: special tokens, and ids that the tokenizer has no text for.
+  // What ends a text, and what never comes: special tokens, ids that the tokenizer has no text for, and, of a tokenizer
+  // of bases, whatever is not bases ([UNUSED1], RNA's U), so that what is made reads as sequences again.
   void set_tokens() {
     const SpecialTokens specials = model_.tokenizer().specials();
     std::vector<int32_t> stop = {specials.eos};
@@ -107,6 +111,10 @@ class Generate {
     std::vector<bool>& never = options_.sampling.never;
     never.assign(static_cast<size_t>(model_.runner().config().vocabulary), false);
     for (size_t id = static_cast<size_t>(model_.tokenizer().vocabulary()); id < never.size(); ++id) never[id] = true;
+    for (int32_t id = 0; !model_.is_text() && id < model_.tokenizer().vocabulary(); ++id) {
+      if (std::ranges::find(stop, id) != stop.end()) continue;
+      if (!is_bases(std::string(trim(model_.tokenizer().decode({id}))))) never[static_cast<size_t>(id)] = true;
+    }
     for (const int32_t id : {specials.unknown, specials.cls, specials.sep, specials.pad, specials.mask, specials.bos}) {
       if (id >= 0 && std::ranges::find(stop, id) == stop.end()) never[static_cast<size_t>(id)] = true;
     }

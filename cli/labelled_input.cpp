@@ -91,10 +91,13 @@ Result<LabelledInput> LabelledInput::open(const std::string& path, const std::st
     return bad_input("the tokenizer's special tokens fill data.segment; name the run's own tokenizer (--tokenizer)");
   }
   input->name_column_ = name_column;
+  const auto format = table_format(path);
+  // A FASTA file's names are those of its headers.
+  if (name_column.empty() && format.ok() && *format == TableFormat::kFasta) input->name_column_ = "name";
   const TableColumns columns = table_columns(spec.task);
   std::vector<std::string> all = columns.labels;
   all.push_back(columns.sequence);
-  if (!columns.labels.empty() && table_format(path).ok() && has_columns(path, all)) {
+  if (!columns.labels.empty() && format.ok() && has_columns(path, all)) {
     input->label_columns_ = columns.labels;
     input->reader_.emplace(spec.task, path);
   }

@@ -16,13 +16,19 @@ namespace {
 // Likelihoods of sequences, a line each; split ones are the sum of their rows.
 class SequenceScores {
  public:
-  SequenceScores(const ScoreCommand& command, LoadedModel& model, ScoreOutput& output)
-      : command_(command), model_(model), output_(output) {}
+  SequenceScores(const ScoreCommand& command, LoadedModel& model, ScoreOutput& output, int64_t* total)
+      : command_(command), model_(model), output_(output), total_(total) {}
 
   Status run() {
     if (!model_.runner().config().causal) {
       STRAND_ASSIGN(mask_id_, model_.mask_id());
     }
+    // Everything is checked before anything is computed or written.
+    SequenceRows checked(model_, command_.input.file, command_.input.choice());
+    STRAND_TRY(for_windows(checked, command_.input.file, [&](SequenceWindow& window) -> Status {
+      for (const TokenRow& row : window.rows) *total_ += rows_to_compute(row);
+      return {};
+    }));
     SequenceRows rows(model_, command_.input.file, command_.input.choice());
     STRAND_TRY(output_.begin("name\ttokens\tbases\tlog_likelihood\tbits_per_base\n"));
     STRAND_TRY(for_windows(rows, command_.input.file, [&](SequenceWindow& window) { return score(window); }));
@@ -31,6 +37,11 @@ class SequenceScores {
   }
 
  private:
+  // A masked model reads a row once for each of its own tokens.
+  int64_t rows_to_compute(const TokenRow& row) const {
+    return model_.runner().config().causal ? 1 : row.end - row.begin;
+  }
+
   Status score(const SequenceWindow& window) {
     const bool causal = model_.runner().config().causal;
     STRAND_ASSIGN(const std::vector<RowLikelihood> scored,
@@ -54,6 +65,7 @@ class SequenceScores {
   const ScoreCommand& command_;
   LoadedModel& model_;
   ScoreOutput& output_;
+  int64_t* total_;
   int32_t mask_id_ = 0;
 };
 
@@ -139,15 +151,15 @@ Result<int> ScoreOutput::finish(const char* what) {
   return 0;
 }
 
-Status score_sequences(const ScoreCommand& command, LoadedModel& model, ScoreOutput& output) {
-  return SequenceScores(command, model, output).run();
+Status score_sequences(const ScoreCommand& command, LoadedModel& model, ScoreOutput& output, int64_t* total) {
+  return SequenceScores(command, model, output, total).run();
 }
 
 static Status check_options(const ScoreCommand& command) {
   const bool variants = !command.variants.empty() || !command.genome.empty();
   if (!variants && !command.input.file.path.empty()) return {};
   if (variants && command.input.file.path.empty() && !command.variants.empty() && !command.genome.empty()) {
-    if (command.context >= 1) return {};
+    if (command.context >= 0) return {};
     return bad_input(concat("--context ", command.context, ": expected at least 1 base"));
   }
   return bad_input("expected --input FILE, or --genome FASTA with --variants FILE; see strand score --help");
@@ -165,7 +177,7 @@ static Result<int> run_score(const ScoreCommand& command) {
     return !stop_on_signals().load();
   });
   if (command.variants.empty()) {
-    STRAND_TRY(score_sequences(command, model, output));
+    STRAND_TRY(score_sequences(command, model, output, &total));
     return output.finish("sequences");
   }
   STRAND_TRY(score_variants(command, model, output, &total));
@@ -181,7 +193,8 @@ void add_score_command(CLI::App& app, Chosen* chosen) {
   add_input_options(score, &command->input)->required(false);
   score->add_option("--genome", command->genome, "FASTA that the variants were called on");
   score->add_option("--variants", command->variants, ".vcf, .vcf.gz, or a table with CHROM, POS, REF and ALT");
-  score->add_option("--context", command->context, "bases around a variant that the model sees; default: 512");
+  score->add_option("--context", command->context,
+                    "bases around a variant that the model sees; default: 512, or what a row of the model holds");
   score->add_flag("--both-strands", command->both_strands, "the mean of both strands' scores of a variant");
   score->add_option("--out", command->out, "a TSV; default: stdout");
   add_json_flag(score, chosen);

@@ -18,7 +18,7 @@ struct ScoreCommand {
   ModelOptions model;
   InputOptions input;
   std::string genome, variants;
-  int64_t context = 512;
+  int64_t context = 0;  // bases; 0: 512, or as many as a row of the model has room for
   bool both_strands = false;
   std::string out;  // empty: stdout
   bool json = false;
@@ -56,8 +56,8 @@ class ScoreOutput {
   double nats_ = 0;
 };
 
-Status score_sequences(const ScoreCommand& command, LoadedModel& model, ScoreOutput& output);
-// total: set to the rows that will be computed, where that is known.
+// total: set to the rows that will be computed, once everything is checked and before the first is.
+Status score_sequences(const ScoreCommand& command, LoadedModel& model, ScoreOutput& output, int64_t* total);
 Status score_variants(const ScoreCommand& command, LoadedModel& model, ScoreOutput& output, int64_t* total);
 
 }  // namespace strand

@@ -12,6 +12,8 @@
 namespace strand {
 namespace {
 
+constexpr int64_t kContext = 512;
+
 // log p(alternative) - log p(reference) of every allele of every variant; docs/inference.md has the rules.
 class VariantScores {
  public:
@@ -68,7 +70,7 @@ class VariantScores {
     const Variant& variant = variants_[v];
     const std::string& allele = variant.alternatives[a];
     if (!is_bases(allele)) return {};  // a symbol, a breakend or no allele: its score stays missing
-    const AlleleWindow window = allele_window(record.letters, variant, allele, command_.context);
+    const AlleleWindow window = allele_window(record.letters, variant, allele, context(variant, allele));
     for (int strand = 0; strand < (command_.both_strands ? 2 : 1); ++strand) {
       const Question question = make_question(first_score_[v] + a, window, variant, allele, strand == 1);
       for (const TokenRow* row : {&question.reference, &question.alternative}) {
@@ -76,11 +78,19 @@ class VariantScores {
         if (fits.ok()) continue;
         return bad_input(concat(command_.variants, ": line ", variant.line, ": ", variant.chromosome, ":",
                                 variant.position, " ", allele, ": ", fits.error().message(), "; lower --context from ",
-                                command_.context));
+                                context(variant, allele)));
       }
       STRAND_TRY(use(question));
     }
     return {};
+  }
+
+  // --context, else 512 bases, or fewer where a row of one base a token could not hold the longer allele.
+  int64_t context(const Variant& variant, const std::string& allele) const {
+    if (command_.context > 0) return command_.context;
+    const auto specials = static_cast<int64_t>(model_.frame().prefix.size() + model_.frame().suffix.size());
+    const int64_t longer = std::max<int64_t>(0, std::ssize(allele) - std::ssize(variant.reference));
+    return std::clamp<int64_t>(model_.runner().longest_row() - specials - longer, 1, kContext);
   }
 
   Question make_question(size_t score, AlleleWindow window, const Variant& variant, const std::string& allele,

@@ -23,12 +23,18 @@ Result<TaskEvaluation> evaluate_task(Trainer& trainer, const JobSpec& spec, cons
     return metrics.error().with_context(
         concat(set == RowSet::kTest ? "test" : "dev", " set at step ", trainer.current_step()));
   }
-  return TaskEvaluation{predictions.loss, std::move(metrics).value()};
+  const auto cut = [&](RowSet of) {
+    const auto at = static_cast<size_t>(of);
+    return at < dataset.cut_rows.size() ? dataset.cut_rows[at] : 0;
+  };
+  return TaskEvaluation{predictions.loss, std::move(metrics).value(), cut(set), cut(RowSet::kTraining)};
 }
 
 std::string task_evaluation_json(const TaskEvaluation& evaluation) {
   Json json{{"loss", evaluation.loss}};
   json.update(prediction_metrics_json(evaluation.metrics));
+  if (evaluation.cut_rows > 0) json["cut_rows"] = evaluation.cut_rows;
+  if (evaluation.cut_training_rows > 0) json["cut_training_rows"] = evaluation.cut_training_rows;
   return dump_json(json);
 }
 

@@ -20,11 +20,13 @@ namespace strand {
 struct TaskEvaluation {
   double loss = 0;  // mean over its labels
   PredictionMetrics metrics;
+  uint64_t cut_rows = 0, cut_training_rows = 0;  // rows that lost the end of their sequence
 };
 Result<TaskEvaluation> evaluate_task(Trainer& trainer, const JobSpec& spec, const DatasetStatus& dataset,
                                      BatchSource& source, RowSet set,
                                      const std::function<void(uint64_t done)>& progress);
-// The metrics as JSON (shared/metrics/prediction_json.h) with "loss" in front.
+// The metrics as JSON (shared/metrics/prediction_json.h) with "loss" in front, and "cut_rows" and "cut_training_rows"
+// where there are any.
 std::string task_evaluation_json(const TaskEvaluation& evaluation);
 
 // Not thread-safe; what it is built from outlives it. Keeps the weights of the best evaluation: 4 bytes a parameter.

@@ -58,6 +58,7 @@ class LabelledFastaParser final : public TableParser {
       return at(line_, 0, "a header without a label; expected '>name label=1' or '>name|1'");
     }
     name_ = header.substr(0, header.find_first_of(kBlanks));
+    if (!label_.empty() && name_.ends_with("|" + label_)) name_.resize(name_.size() - label_.size() - 1);
     header_line_ = line_;
     open_ = true;
     return {};

@@ -94,6 +94,23 @@ TEST_F(BadInput, GenomesAreRefusedWithTheirLine) {
   with("no-records", "", {"small.fa"});
 }
 
+TEST_F(BadInput, ARefusedRunTakesNothingOfTheUsersWithIt) {
+  write_file(path("mine/notes.txt"), "years of work");
+  write_file(path("mine/logs/old.log"), "old");
+  write_file(path("small.fa"), "ACGT\n");
+  refused("mine", {"small.fa", "line 1"});
+  EXPECT_EQ(read_file(path("mine/notes.txt")), "years of work");
+  EXPECT_EQ(read_file(path("mine/logs/old.log")), "old");
+  EXPECT_FALSE(fs::exists(path("mine/job.toml")));
+  EXPECT_FALSE(fs::exists(path("mine/journal")));
+  refused("new", {"small.fa", "line 1"});
+  EXPECT_FALSE(fs::exists(path("new"))) << "what the run made goes again";
+  write_file(path("small.fa"), small_fasta(20000, 1));
+  EXPECT_EQ(run(folder_.path(), "mended", {"run", "job.toml", "--dir", "mine"}).exit_code(), 0)
+      << "the mended job runs in the same folder";
+  EXPECT_EQ(read_file(path("mine/notes.txt")), "years of work");
+}
+
 TEST_F(BadInput, ATruncatedGzipIsRefused) {
   ASSERT_EQ(std::system(("gzip -kf " + path("small.fa")).c_str()), 0);
   fs::resize_file(path("small.fa.gz"), fs::file_size(path("small.fa.gz")) / 2);

@@ -163,6 +163,37 @@ TEST_F(FinetuneTest, OneLineFinetunesARunOfOurs) {
   EXPECT_NE(job.find("init = \"" + folder_.path() + "/first\""), std::string::npos) << job;
 }
 
+// An empty set and a class nobody declared are refused, whichever set it is; rows that are too long are cut and
+// counted, or refused.
+TEST_F(FinetuneTest, EverySetIsCheckedBeforeAnythingIsTrained) {
+  const std::string folder = folder_.path() + "/";
+  write_file(folder + "empty.csv", "sequence,label\n");
+  write_file(folder + "other.csv", motif_table(40, 4) + "ACGTACGTAC,maybe\n");
+  write_file(folder + "long.csv", motif_table(40, 4) + std::string(500, 'A') + ",no\n");
+  const auto tried = [&](const std::string& tag, const std::string& set, const std::string& file,
+                         const std::string& too_long) {
+    return run(folder_.path(), tag,
+               command(tag, {"--set", "task." + set + "=" + file, "--set", "train.steps=1", "--set", "train.warmup=0",
+                             "--set", "task.too_long=" + too_long}));
+  };
+  for (const std::string set : {"train", "dev", "test"}) {
+    for (const auto& [file, words] :
+         {std::pair("empty.csv", "empty.csv: no rows; expected at least one sequence"),
+          {"other.csv", "other.csv: line 42, column \"label\": expected one of no, yes; found \"maybe\""},
+          {"long.csv", "long.csv: line 42: a row of more than data.segment = 250 tokens"}}) {
+      const Process process = tried(set + file, set, file, "refuse");
+      EXPECT_EQ(process.exit_code(), 2) << process.err();
+      EXPECT_NE(process.err().find(words), std::string::npos) << set << ": " << process.err();
+      EXPECT_FALSE(std::filesystem::exists(folder + set + file)) << "nothing is left behind";
+    }
+  }
+  const Process cut = tried("cut", "test", "long.csv", "cut");
+  ASSERT_EQ(cut.exit_code(), 0) << cut.err();
+  EXPECT_EQ(cut.json()["test"]["cut_rows"], 1);
+  EXPECT_FALSE(cut.json()["dev"].contains("cut_rows"));
+  EXPECT_NE(cut.err().find("cut_rows             -         1"), std::string::npos) << cut.err();
+}
+
 TEST_F(FinetuneTest, BadInputIsNamed) {
   const auto refused = [&](const std::string& tag, std::vector<std::string> arguments, const std::string& word) {
     Process process = run(folder_.path(), tag, std::move(arguments));

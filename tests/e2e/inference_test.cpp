@@ -242,7 +242,50 @@ TEST_F(Inference, AVcfOfAnotherGenomeIsRefusedBeforeAnythingIsWritten) {
   refused({"score", "causal", "--genome", "genome.fa"}, {"--variants"});
   refused({"score", "causal"}, {"--input"});
   write_file(path("w.vcf"), "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\n" + good);
-  refused(score, {"w.vcf: line 3", "512", "lower --context"});
+  std::vector<std::string> wide = score;
+  wide.insert(wide.end(), {"--context", "512"});
+  refused(wide, {"w.vcf: line 3", "514 tokens", "lower --context from 512"});
+  EXPECT_FALSE(fs::exists(path("w.tsv")));
+}
+
+// Without --context a window is as wide as a row of the model holds, also for an allele that lengthens it.
+TEST_F(Inference, TheDefaultContextFitsTheModel) {
+  const std::string ref = genome_.substr(9999, 1);
+  write_file(path("d.vcf"), "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\nchr\t10000\t.\t" + ref + "\t" +
+                                other(ref[0]) + "," + ref + "ACGTACGT\n");
+  const std::vector<std::string> score = {"score",      "causal", "--genome", "genome.fa",
+                                          "--variants", "d.vcf",  "--out",    "d.tsv"};
+  works(score);
+  const auto by_default = tsv(read_file(path("d.tsv")));
+  std::vector<std::string> same = score;
+  same.insert(same.end(), {"--context", "128"});  // 130 tokens a row, two special ones
+  refused(same, {"d.vcf: line 3: chr:10000 " + ref + "ACGTACGT", "lower --context from 128"});
+  same.back() = "120";
+  works(same);
+  const auto narrower = tsv(read_file(path("d.tsv")));
+  EXPECT_NE(by_default.at(1).back(), narrower.at(1).back()) << "128 bases around a base for a base";
+  EXPECT_EQ(by_default.at(2).back(), narrower.at(2).back()) << "8 bases more leave room for 120";
+}
+
+TEST_F(Inference, ABadLineIsRefusedBeforeAnyScoreIsPrinted) {
+  write_file(path("last.txt"), "ACGTACGT\nACGTTTTT\nAC-T\n");
+  const Process printed = strand({"score", "causal", "--input", "last.txt"});
+  EXPECT_EQ(printed.exit_code(), 2);
+  EXPECT_NE(printed.err().find("last.txt: line 3"), std::string::npos) << printed.err();
+  EXPECT_EQ(printed.out(), "");
+  refused({"score", "causal", "--input", "last.txt", "--out", "last.tsv"}, {"last.txt: line 3"});
+  EXPECT_FALSE(fs::exists(path("last.tsv")));
+}
+
+// However unlikely a placeholder of the vocabulary is, it is no base.
+TEST_F(Inference, WhatIsMadeOfBasesReadsAsSequencesAgain) {
+  const Json json = works({"generate", "causal", "--prompt", "ACGT", "--tokens", "60", "--temperature", "50", "--count",
+                           "20", "--out", "wild.fa", "--json"})
+                        .json();
+  for (const Json& text : json["texts"]) {
+    EXPECT_EQ(text["text"].get<std::string>().find_first_not_of("ACGTN"), std::string::npos) << text["text"];
+  }
+  works({"embed", "causal", "--input", "wild.fa", "--out", "wild.npy"});
 }
 
 TEST_F(Inference, TextsFollowSeedAndPromptAlone) {
@@ -277,7 +320,8 @@ TEST_F(Inference, WhatCannotBeDoneIsSaid) {
   refused({"generate", "masked", "--prompt", "ACGT"}, {"bidirectional", "causal"});
   refused({"generate", "causal"}, {"--prompt"});
   refused({"generate", "causal", "--prompt", "ACGX"}, {"--prompt", "letter 4 is 'X'"});
-  refused({"generate", "causal", "--prompt", std::string(140, 'A')}, {"130"});
+  refused({"generate", "causal", "--prompt", std::string(140, 'A')},
+          {"--prompt: 141 tokens, the model takes 130", "--max-tokens"});
   refused({"generate", "causal", "--prompt", "A", "--temperature", "0"}, {"--temperature", "--greedy"});
   refused({"embed", "nowhere", "--input", "genome.fa", "--out", "e.npy"}, {"nowhere", "does not exist"});
   refused({"embed", "causal", "--input", "absent.fa", "--out", "e.npy"}, {"absent.fa"});
@@ -387,6 +431,12 @@ TEST_F(Prediction, OfClassesHasTheirProbabilities) {
   EXPECT_EQ(refused.exit_code(), 2);
   EXPECT_NE(refused.err().find("is finetuned"), std::string::npos) << refused.err();
   EXPECT_EQ(run(folder_.path(), "embed", {"embed", "tuned", "--input", "bare.csv", "--out", "e.npy"}).exit_code(), 0);
+  write_file(path("l.fa"), ">first|many\nGGGGACGT\n>second label=few\nACGTACGT\n");
+  EXPECT_EQ(run(folder_.path(), "fasta", {"predict", "tuned", "--input", "l.fa", "--out", "l.tsv"}).exit_code(), 0);
+  const auto labelled = tsv(read_file(path("l.tsv")));
+  ASSERT_EQ(labelled.size(), 3u);
+  EXPECT_EQ(labelled[1][0] + " " + labelled[1][1], "first many");
+  EXPECT_EQ(labelled[2][0] + " " + labelled[2][1], "second few");
   write_file(path("bad.csv"), "sequence,label\nACGT,some\n");
   const Process bad = run(folder_.path(), "bad", {"predict", "tuned", "--input", "bad.csv", "--out", "bad.tsv"});
   EXPECT_EQ(bad.exit_code(), 2);

@@ -70,6 +70,34 @@ TEST_F(Weights, OutInAndOn) {
       << "three steps of training are worth something";
 }
 
+TEST_F(Weights, WhatDoesNotFitIsListedAtOnceAndNothingIsWritten) {
+  strand("run", {"run", at("job.toml"), "--dir", at("a"), "--set", "train.steps=1"});
+  strand("export", {"export", at("a"), at("out")});
+  const auto replace = [&](const std::string& file, const std::string& from, const std::string& to) {
+    std::string text = read_file(at(file));
+    ASSERT_NE(text.find(from), std::string::npos) << file << ": " << from;
+    write_file(at(file), text.replace(text.find(from), from.size(), to));
+  };
+  replace("out/model.safetensors", "model.layers.1.input_layernorm", "model.layers.9.input_layernorm");
+  replace("out/config.json", "\"vocab_size\": 16", "\"vocab_size\": 17");
+  const Process import = run(folder_.path(), "import", {"import", at("out"), "--dir", at("b")});
+  EXPECT_EQ(import.exit_code(), 2);
+  for (const char* line :
+       {"out/model.safetensors: 3 tensors do not fit", "missing   model.layers.1.input_layernorm.weight, expected [32]",
+        "surplus   model.layers.9.input_layernorm.weight [32]",
+        "misshapen model.embed_tokens.weight, expected [17, 32], found [16, 32]"}) {
+    EXPECT_NE(import.err().find(line), std::string::npos) << "no \"" << line << "\" in: " << import.err();
+  }
+  EXPECT_FALSE(std::filesystem::exists(at("b")));
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"run", at("job.toml"), "--dir", at("c"), "--set", "model.init=\"" + at("out") + "\""},
+        {"export", at("out"), at("c")},
+        {"embed", at("out"), "--input", at("genome.fna"), "--too-long", "split", "--out", at("c")}}) {
+    EXPECT_EQ(run(folder_.path(), command[0], command).exit_code(), 2) << command[0];
+    EXPECT_FALSE(std::filesystem::exists(at("c"))) << command[0];
+  }
+}
+
 TEST_F(Weights, AnotherModelThanTheJobsIsBadInput) {
   strand("run", {"run", at("job.toml"), "--dir", at("a"), "--set", "train.steps=1"});
   const Process other = run(
