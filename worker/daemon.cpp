@@ -84,6 +84,8 @@ class WorkerProcess {
       STRAND_TRY(check_let_in());
       for (TrainingReport& report : reports_.take()) STRAND_TRY(act(lifecycle_.handle(report, clock_.now())));
       STRAND_TRY(act(lifecycle_.handle(Tick{}, clock_.now())));
+      // The job has ended, for all of its members: its memory is free for the next one.
+      if (lifecycle_.state() == WorkerState::kIdle && lifecycle_.unacknowledged() == 0) runner_.reset();
     }
     return {};
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "shared/base/check.h"
 #include "shared/base/log.h"
 #include "worker/checkpoint/checkpoint_reader.h"
 #include "worker/weights/initial_model.h"
@@ -11,8 +12,9 @@ namespace {
 
 constexpr Duration kTick = std::chrono::milliseconds(20);
 // Well beyond a lease: whoever is dead or stopped is found by the coordinator much earlier. This is for links that are
-// cut between two workers who both reach the coordinator.
-constexpr Duration kDeadline = std::chrono::seconds(30);
+// cut between two workers who both reach the coordinator. A hub answers at once, whatever its worker computes; only
+// drawing or copying very many weights keeps it longer.
+constexpr Duration kDeadline = std::chrono::seconds(60);
 
 ProtocolOptions protocol_options(const GroupSessionOptions& options, const StageState& state) {
   ProtocolOptions made;
@@ -48,6 +50,7 @@ GroupSession::GroupSession(GroupSessionOptions options, PeerHub* hub, StageState
 
 GroupSession::~GroupSession() {
   hub_->detach();
+  if (loader_.joinable()) loader_.join();
 }
 
 // --- any thread, and the training thread ----------------------------------------------------------------------------
@@ -135,13 +138,17 @@ void GroupSession::on_message(const ShardMessage& message, Frame bulk) {
 void GroupSession::on_turn() {
   std::deque<GradientReady> gradients;
   std::optional<Planned> plan;
+  std::optional<Loaded> loading;
   bool stop = false;
   {
     const std::lock_guard lock(mutex_);
     gradients.swap(gradients_);
-    if (waiting_plan_ && !computing_) plan.swap(waiting_plan_);
+    loading.swap(loaded_);
+    if (loading) loading_ = false;
+    if (waiting_plan_ && !computing_ && !loading_) plan.swap(waiting_plan_);
     std::swap(stop, stop_wanted_);
   }
+  if (loading) loaded(*loading);
   for (const GradientReady& gradient : gradients) handle(gradient);
   if (plan) begin(std::move(*plan));
   if (stop) handle(StopAfterNextStep{});
@@ -166,7 +173,13 @@ void GroupSession::begin(Planned planned) {
 }
 
 void GroupSession::handle(const ProtocolEvent& event) {
-  for (const ProtocolAction& action : protocol_.handle(event, clock_->now())) act(action);
+  const Generation decided = protocol_.decided();
+  const auto actions = protocol_.handle(event, clock_->now());
+  if (protocol_.decided() != decided) {
+    log_info("recovery_decided",
+             {{"job", options_.job.value}, {"generation", protocol_.decided().value}, {"step", protocol_.committed()}});
+  }
+  for (const ProtocolAction& action : actions) act(action);
 }
 
 void GroupSession::act(const ProtocolAction& action) {
@@ -194,8 +207,10 @@ void GroupSession::act(const ProtocolAction& action) {
   } else if (const auto* ready = std::get_if<Recovered>(&action)) {
     recovered(*ready);
   } else if (const auto* suspect = std::get_if<Suspect>(&action)) {
-    log_warning("peer_late", {{"worker", suspect->worker.value}, {"waiting_for", suspect->waiting_for}});
-    suspects_.push_back(suspect->worker);
+    log_warning(
+        "peer_late",
+        {{"worker", suspect->worker.value}, {"waiting_for", suspect->waiting_for}, {"silent", suspect->silent}});
+    if (suspect->silent) suspects_.push_back(suspect->worker);  // a slow one is not thrown out
   }
 }
 
@@ -274,10 +289,28 @@ void GroupSession::choose_checkpoint(Generation generation) {
   handle(CheckpointChosen{generation, step});
 }
 
+// On a thread of its own, so that the others are answered meanwhile. Until it is done the shard is its alone: what is
+// being restored is neither read nor updated, and a new plan waits.
 void GroupSession::load(const LoadCheckpoint& load) {
-  const Status loaded = load_ranges_of(load);
-  if (!loaded.ok()) return tell(SessionFailed{load.generation, loaded.error()});
-  handle(CheckpointLoaded{load.generation, load.step});
+  STRAND_CHECK(!loader_.joinable(), "two loads at a time");
+  {
+    const std::lock_guard lock(mutex_);
+    loading_ = true;
+  }
+  loader_ = std::thread([this, load] {
+    Loaded loaded{load.generation, load.step, load_ranges_of(load)};
+    {
+      const std::lock_guard lock(mutex_);
+      loaded_ = std::move(loaded);
+    }
+    hub_->wake();
+  });
+}
+
+void GroupSession::loaded(const Loaded& loaded) {
+  loader_.join();
+  if (!loaded.status.ok()) return tell(SessionFailed{loaded.generation, loaded.status.error()});
+  handle(CheckpointLoaded{loaded.generation, loaded.step});
 }
 
 Status GroupSession::load_ranges_of(const LoadCheckpoint& load) {

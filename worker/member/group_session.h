@@ -14,6 +14,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <variant>
 #include <vector>
 
@@ -114,7 +115,13 @@ class GroupSession final : public PeerHub::Client {
   void recovered(const Recovered& recovered);
   void committed(const StepRecord& record);
   void choose_checkpoint(Generation generation);
+  struct Loaded {
+    Generation generation;
+    Step step = 0;
+    Status status;
+  };
   void load(const LoadCheckpoint& load);
+  void loaded(const Loaded& loaded);
   Status load_ranges_of(const LoadCheckpoint& load);
   Status initial_weights();
   void look_for_the_end();
@@ -147,6 +154,8 @@ class GroupSession final : public PeerHub::Client {
   std::vector<BFloat16> kept_bf16_;
   std::vector<WorkerId> suspects_;
 
+  std::thread loader_;
+
   // Between the threads.
   std::atomic<uint64_t> newest_generation_{0};
   std::mutex mutex_;
@@ -154,6 +163,8 @@ class GroupSession final : public PeerHub::Client {
   std::optional<Planned> waiting_plan_;
   std::deque<GradientReady> gradients_;
   std::deque<SessionNews> news_;
+  bool loading_ = false;
+  std::optional<Loaded> loaded_;
   bool computing_ = false;  // from ComputeStep or AllStepsDone to done_computing()
   bool stop_wanted_ = false;
 };

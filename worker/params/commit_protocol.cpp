@@ -145,11 +145,11 @@ void CommitProtocol::suspect_whom_we_wait_for() {
   for (auto& [request, pending] : outbox_) {
     if (now_ - pending.first_sent < options_.deadline * (pending.suspicions + 1)) continue;
     ++pending.suspicions;
-    say(Suspect{pending.to, shard_message_name(pending.message.message.body)});
+    say(Suspect{pending.to, shard_message_name(pending.message.message.body), true});
   }
   if (now_ - waiting_since_ < options_.deadline) return;
   waiting_since_ = now_;
-  for (auto& [worker, what] : awaited()) say(Suspect{worker, what});
+  for (auto& [worker, what] : awaited()) say(Suspect{worker, what, false});
 }
 
 // Whose turn it is when nothing has gone on for a deadline. What is on its way is in the outbox instead.

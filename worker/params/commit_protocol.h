@@ -100,6 +100,9 @@ struct Recovered {
 struct Suspect {
   WorkerId worker;
   std::string waiting_for;  // "gradient_piece", "holdings_report", ...
+  // It has not answered something that was said to it: dead, asleep, or the way is cut. Else it has not said something
+  // yet, which it may still be computing.
+  bool silent = false;
 };
 // Not in the newest plan, or left out of it and no longer needed: nothing is held any more.
 struct Released {
