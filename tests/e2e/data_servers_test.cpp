@@ -47,21 +47,6 @@ threads = 1
 every = 50
 )";
 
-// One process of the group that runs `strand dataserver ... --name NAME`.
-pid_t data_server(const Process& run, const std::string& name) {
-  const pid_t group = getpgid(run.child("dataserver"));
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    const std::string pid = entry.path().filename().string();
-    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
-    if (getpgid(static_cast<pid_t>(std::stol(pid))) != group) continue;
-    const std::string command = read_file(entry.path().string() + "/cmdline");
-    if (command.find(std::string("--name") + '\0' + name + '\0') != std::string::npos) {
-      return static_cast<pid_t>(std::stol(pid));
-    }
-  }
-  return 0;
-}
-
 class DataServersTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -94,7 +79,7 @@ TEST_F(DataServersTest, OneOfTwoKilledAndStoppedCostsNoBitsAndHardlyTime) {
   Process two(folder_.path(), "two", {"run", "job.toml", "--json", "--dir", "two", "--data-servers", "2"});
   ASSERT_TRUE(reaches("two", 60));
   // First silent without a word, then dead: each time the other one serves on.
-  const pid_t first = data_server(two, "dataserver"), second = data_server(two, "dataserver-2");
+  const pid_t first = two.child_named("dataserver"), second = two.child_named("dataserver-2");
   ASSERT_NE(first, 0);
   ASSERT_NE(second, 0);
   ::kill(second, SIGSTOP);

@@ -39,12 +39,24 @@ std::string read_file(const std::string& path) {
   return out.str();
 }
 
+std::string strand_program() {
+  return STRAND_PROGRAM;
+}
+
 Process::Process(const std::string& folder, const std::string& tag, std::vector<std::string> arguments)
+    : Process(folder, tag, [&] {
+        arguments.insert(arguments.begin(), strand_program());
+        return Command{std::move(arguments)};
+      }()) {}
+
+Process Process::of(const std::string& folder, const std::string& tag, std::vector<std::string> command) {
+  return Process(folder, tag, Command{std::move(command)});
+}
+
+Process::Process(const std::string& folder, const std::string& tag, Command command)
     : out_path_(folder + "/" + tag + ".out"), err_path_(folder + "/" + tag + ".err") {
   std::vector<char*> argv;
-  static std::string program = STRAND_PROGRAM;
-  argv.push_back(program.data());
-  for (std::string& argument : arguments) argv.push_back(argument.data());
+  for (std::string& word : command.words) argv.push_back(word.data());
   argv.push_back(nullptr);
   pid_ = fork();
   STRAND_CHECK(pid_ >= 0);
@@ -56,7 +68,7 @@ Process::Process(const std::string& folder, const std::string& tag, std::vector<
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
     if (chdir(folder.c_str()) != 0) _exit(126);
-    execv(program.c_str(), argv.data());
+    execvp(argv[0], argv.data());
     _exit(127);
   }
   setpgid(pid_, pid_);
@@ -111,17 +123,28 @@ void Process::signal_group(int number) {
   kill(-group_, number);
 }
 
-pid_t Process::child(const std::string& role) const {
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+pid_t Process::find_child(const std::string& arguments, bool at_the_beginning) const {
+  std::error_code gone;  // processes come and go while we look
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", gone)) {
     const std::string name = entry.path().filename().string();
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     const auto pid = static_cast<pid_t>(std::stol(name));
     if (pid == group_ || getpgid(pid) != group_) continue;
     const std::string command = read_file(entry.path().string() + "/cmdline");  // arguments end with NUL
     const size_t first = command.find('\0');
-    if (first != std::string::npos && command.compare(first + 1, role.size() + 1, role + '\0') == 0) return pid;
+    if (first == std::string::npos) continue;
+    const size_t found = command.find(arguments, first + 1);
+    if (at_the_beginning ? found == first + 1 : found != std::string::npos) return pid;
   }
   return 0;
+}
+
+pid_t Process::child(const std::string& role) const {
+  return find_child(role + '\0', true);
+}
+
+pid_t Process::child_named(const std::string& name) const {
+  return find_child(std::string("--name") + '\0' + name + '\0', false);
 }
 
 Process run(const std::string& folder, const std::string& tag, std::vector<std::string> arguments,

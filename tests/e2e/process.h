@@ -11,6 +11,9 @@
 
 namespace strand::e2e {
 
+// The path of the program under test.
+std::string strand_program();
+
 // A folder that goes away with the object.
 class TemporaryFolder {
  public:
@@ -29,6 +32,8 @@ class Process {
  public:
   // The program under test with these arguments; stdout and stderr go to files in `folder`. `tag` names them.
   Process(const std::string& folder, const std::string& tag, std::vector<std::string> arguments);
+  // Any program, by its name in the PATH.
+  static Process of(const std::string& folder, const std::string& tag, std::vector<std::string> command);
   ~Process();  // kills the group if still there
   Process(Process&& other) noexcept;
 
@@ -43,9 +48,19 @@ class Process {
   void signal_group(int number);  // to it and all its children
   // The child of this role ("worker", ...), 0 when there is none.
   pid_t child(const std::string& role) const;
+  // The process of the group that was started with `--name NAME`; 0 when there is none.
+  pid_t child_named(const std::string& name) const;
   bool running() const { return pid_ != 0; }
+  pid_t pid() const { return pid_; }  // 0: ended
 
  private:
+  struct Command {
+    std::vector<std::string> words;
+  };
+  Process(const std::string& folder, const std::string& tag, Command command);
+  // The first process of the group, but for the one we started, whose arguments hold this.
+  pid_t find_child(const std::string& arguments, bool at_the_beginning) const;
+
   std::string out_path_, err_path_;
   pid_t pid_ = 0, group_ = 0;
   int exit_code_ = -1;
