@@ -8,27 +8,6 @@
 #include "worker/weights/initial_model.h"
 
 namespace strand {
-namespace {
-
-constexpr Duration kTick = std::chrono::milliseconds(20);
-// Well beyond a lease: whoever is dead or stopped is found by the coordinator much earlier. This is for links that are
-// cut between two workers who both reach the coordinator. A hub answers at once, whatever its worker computes; only
-// drawing or copying very many weights keeps it longer.
-constexpr Duration kDeadline = std::chrono::seconds(60);
-
-ProtocolOptions protocol_options(const GroupSessionOptions& options, const StageState& state) {
-  ProtocolOptions made;
-  made.job = options.job;
-  made.self = options.self;
-  made.incarnation = options.incarnation;
-  made.ranges = state.ranges;
-  made.staleness = options.spec.parallel.ssp;
-  made.last_step = options.spec.train.steps;
-  made.deadline = kDeadline;
-  return made;
-}
-
-}  // namespace
 
 GroupSession::GroupSession(GroupSessionOptions options, PeerHub* hub, StageState* state, FileSystem* fs,
                            const Clock* clock)
@@ -42,9 +21,10 @@ GroupSession::GroupSession(GroupSessionOptions options, PeerHub* hub, StageState
       context_{.pool = &pool_, .workspace = &workspace_, .backend = Backend::kCpu},
       store_(context_, options_.spec.train, state->keys, state->shard.get()),
       frames_(state->ranges, options_.spec.train.lanes, options_.spec.train.gradient_dtype == GradientDtype::kBf16),
-      protocol_(protocol_options(options_, *state), &store_),
-      mailbox_(options_.job, options_.self, options_.incarnation, *clock, [hub] { hub->wake(); }),
-      last_tick_(clock->now()) {
+      session_(options_.spec,
+               session_options(options_.spec, options_.job, options_.self, options_.incarnation, state->ranges),
+               &store_, this, clock->now()),
+      mailbox_(options_.job, options_.self, options_.incarnation, *clock, [hub] { hub->wake(); }) {
   hub_->attach(this);
 }
 
@@ -59,9 +39,8 @@ void GroupSession::new_plan(GroupPlan plan, std::vector<Step> checkpoints) {
   const Generation generation = plan.generation;
   {
     const std::lock_guard lock(mutex_);
-    if (generation.value <= newest_generation_.load()) return;
+    if (!inbox_.offer({std::move(plan), std::move(checkpoints)})) return;
     newest_generation_.store(generation.value);
-    waiting_plan_ = Planned{std::move(plan), std::move(checkpoints)};
   }
   mailbox_.interrupt(generation, Error(ErrorCode::kStopped, "a new plan of the group has come"));
   hub_->wake();
@@ -70,7 +49,7 @@ void GroupSession::new_plan(GroupPlan plan, std::vector<Step> checkpoints) {
 void GroupSession::stop_after_next_step() {
   {
     const std::lock_guard lock(mutex_);
-    stop_wanted_ = true;
+    inbox_.stop_after_next_step();
   }
   hub_->wake();
 }
@@ -87,7 +66,7 @@ std::optional<SessionNews> GroupSession::next(Duration wait) {
 void GroupSession::gradient(GradientReady gradient) {
   {
     const std::lock_guard lock(mutex_);
-    gradients_.push_back(std::move(gradient));
+    inbox_.add(std::move(gradient));
   }
   hub_->wake();
 }
@@ -95,7 +74,7 @@ void GroupSession::gradient(GradientReady gradient) {
 void GroupSession::done_computing() {
   {
     const std::lock_guard lock(mutex_);
-    computing_ = false;
+    inbox_.done_computing();
   }
   hub_->wake();
 }
@@ -108,7 +87,7 @@ Status GroupSession::still_wanted(Generation generation) const {
 void GroupSession::tell(SessionNews news) {
   {
     const std::lock_guard lock(mutex_);
-    computing_ |= std::holds_alternative<ComputeStep>(news) || std::holds_alternative<AllStepsDone>(news);
+    inbox_.told(news);
     news_.push_back(std::move(news));
   }
   changed_.notify_all();
@@ -116,15 +95,15 @@ void GroupSession::tell(SessionNews news) {
 
 // --- the hub's thread -----------------------------------------------------------------------------------------------
 
-bool GroupSession::is_from_the_plan(const Header& header) const {
-  const GroupMember* sender = find_member(planned_.plan, header.sender);
-  return header.job == options_.job && header.generation == planned_.plan.generation && sender != nullptr &&
-         sender->incarnation == header.incarnation;
-}
-
 void GroupSession::on_message(const ShardMessage& message, Frame bulk) {
   if (is_stage_message(message.body)) {
-    if (is_from_the_plan(message.header)) mailbox_.deliver(message, std::move(bulk), clock_->now());
+    if (session_.is_from_the_plan(message.header)) mailbox_.deliver(message, std::move(bulk), clock_->now());
+    return;
+  }
+  const Header& header = message.header;
+  if (header.job == options_.job && header.generation > planned_.plan.generation) {
+    // Of a plan that is on its way here too. Reports open a generation: waiting for their repetition would delay it.
+    if (std::holds_alternative<HoldingsReport>(message.body)) early_[header.sender] = message;
     return;
   }
   auto mail = frames_.with_numbers(message, bulk);
@@ -132,138 +111,22 @@ void GroupSession::on_message(const ShardMessage& message, Frame bulk) {
     log_warning("message_dropped", {{"reason", mail.error().message()}});
     return;
   }
-  handle(*mail);
+  session_.on_mail(*mail, clock_->now());
 }
 
 void GroupSession::on_turn() {
-  std::deque<GradientReady> gradients;
-  std::optional<Planned> plan;
-  std::optional<Loaded> loading;
-  bool stop = false;
+  SessionInbox::Batch batch;
   {
     const std::lock_guard lock(mutex_);
-    gradients.swap(gradients_);
-    loading.swap(loaded_);
-    if (loading) loading_ = false;
-    if (waiting_plan_ && !computing_ && !loading_) plan.swap(waiting_plan_);
-    std::swap(stop, stop_wanted_);
+    batch = inbox_.take();
   }
-  if (loading) loaded(*loading);
-  for (const GradientReady& gradient : gradients) handle(gradient);
-  if (plan) begin(std::move(*plan));
-  if (stop) handle(StopAfterNextStep{});
-  if (clock_->now() - last_tick_ >= kTick) {
-    last_tick_ = clock_->now();
-    handle(ProtocolTick{});
-    if (!suspects_.empty()) tell(PeersSuspected{planned_.plan.generation, std::exchange(suspects_, {})});
-  }
-  look_for_the_end();
+  if (batch.loaded) loader_.join();
+  session_.turn(std::move(batch), clock_->now());
   for (auto& out : mailbox_.flush(clock_->now())) hub_->send(out.to, out.message, out.bulk);
 }
 
-void GroupSession::begin(Planned planned) {
-  planned_ = std::move(planned);
-  end_told_ = false;
-  saved_ = -1;
-  suspects_.clear();
-  std::vector<GroupMember> peers = planned_.plan.members;
-  peers.insert(peers.end(), planned_.plan.leaving.begin(), planned_.plan.leaving.end());
-  hub_->set_peers(peers);
-  handle(NewPlan{planned_.plan});
-}
-
-void GroupSession::handle(const ProtocolEvent& event) {
-  const Generation decided = protocol_.decided();
-  const auto actions = protocol_.handle(event, clock_->now());
-  if (protocol_.decided() != decided) {
-    log_info("recovery_decided",
-             {{"job", options_.job.value}, {"generation", protocol_.decided().value}, {"step", protocol_.committed()}});
-  }
-  for (const ProtocolAction& action : actions) act(action);
-}
-
-void GroupSession::act(const ProtocolAction& action) {
-  const Generation generation = planned_.plan.generation;
-  if (const auto* send = std::get_if<SendToWorker>(&action)) {
-    hub_->send(send->to, send->message.message, frames_.numbers_frame(send->message));  // lost or not: it is said again
-  } else if (const auto* start = std::get_if<StartStep>(&action)) {
-    keep_weights();
-    tell(ComputeStep{start->generation, start->step});
-  } else if (const auto* done = std::get_if<StepCommitted>(&action)) {
-    committed(done->record);
-  } else if (const auto* failed = std::get_if<StepFailed>(&action)) {
-    const StepRecord& r = failed->record;
-    tell(SessionFailed{
-        generation, bad_input(concat(
-                        "step ", r.step, ": ",
-                        r.targets == 0 ? std::string("its rows hold nothing to predict")
-                                       : concat("the loss is ", r.loss, ", the gradient's square norm ", r.squared_norm,
-                                                "; nothing of this step was applied. Lower "
-                                                "train.learning_rate or lengthen train.warmup")))});
-  } else if (const auto* choose = std::get_if<ChooseCheckpoint>(&action)) {
-    choose_checkpoint(choose->generation);
-  } else if (const auto* needed = std::get_if<LoadCheckpoint>(&action)) {
-    load(*needed);
-  } else if (const auto* ready = std::get_if<Recovered>(&action)) {
-    recovered(*ready);
-  } else if (const auto* suspect = std::get_if<Suspect>(&action)) {
-    log_warning(
-        "peer_late",
-        {{"worker", suspect->worker.value}, {"waiting_for", suspect->waiting_for}, {"silent", suspect->silent}});
-    if (suspect->silent) suspects_.push_back(suspect->worker);  // a slow one is not thrown out
-  }
-}
-
-// --- steps and checkpoints ------------------------------------------------------------------------------------------
-
-std::vector<uint32_t> GroupSession::led() const {
-  std::vector<uint32_t> mine;
-  const GroupPlan& plan = planned_.plan;
-  const GroupMember* self = find_member(plan, options_.self);
-  if (self == nullptr || is_leaving(plan, options_.self)) return mine;
-  const auto holders = assign_holders(state_->ranges, plan.replicas, plan.backup);
-  for (uint32_t r = 0; r < holders.size(); ++r) {
-    if (state_->ranges[r].place.stage == self->stage && holders[r].primary == self->replica) mine.push_back(r);
-  }
-  return mine;
-}
-
-bool GroupSession::saves(Step step) const {
-  if (step <= 0 || step == saved_ || is_leaving(planned_.plan, options_.self)) return false;
-  const int64_t every = options_.spec.checkpoint.every;
-  return (every > 0 && step % every == 0) || step == options_.spec.train.steps;
-}
-
-int64_t GroupSession::save(Step step) {
-  saved_ = step;
-  return options_.save(planned_.plan, step, led());
-}
-
-// A step that recovery has committed is saved when all that this worker now holds is here.
-void GroupSession::committed(const StepRecord& record) {
-  StepDone done{planned_.plan.generation, record, clock_->now(), 0};
-  const bool stops = record.last && !is_leaving(planned_.plan, options_.self);
-  if (protocol_.training() && (saves(record.step) || (stops && record.step != saved_))) {
-    done.checkpoint_wait_nanoseconds = save(record.step);
-  }
-  tell(std::move(done));
-}
-
-void GroupSession::recovered(const Recovered& ready) {
-  const auto& known = planned_.checkpoints;
-  const bool there = std::find(known.begin(), known.end(), ready.base) != known.end();
-  if (!there && saves(ready.base)) save(ready.base);
-  tell(GroupReady{planned_.plan, ready.base});
-}
-
-void GroupSession::look_for_the_end() {
-  if (end_told_ || !protocol_.training() || protocol_.committed() < options_.spec.train.steps) return;
-  for (const uint32_t range : protocol_.needed()) {
-    if (protocol_.readable(range) < options_.spec.train.steps) return;
-  }
-  end_told_ = true;
-  keep_weights();
-  tell(AllStepsDone{planned_.plan.generation});
+void GroupSession::send(const SendToWorker& message) {
+  hub_->send(message.to, message.message.message, frames_.numbers_frame(message.message));
 }
 
 // Nobody computes yet.
@@ -283,10 +146,8 @@ Weights GroupSession::weights() const {
 
 // --- loading --------------------------------------------------------------------------------------------------------
 
-void GroupSession::choose_checkpoint(Generation generation) {
-  const Step step = strand::choose_checkpoint(*fs_, options_.checkpoint_directory, planned_.checkpoints);
-  log_info("checkpoint_chosen", {{"job", options_.job.value}, {"step", step}});
-  handle(CheckpointChosen{generation, step});
+Step GroupSession::choose_checkpoint(const std::vector<Step>& known) {
+  return strand::choose_checkpoint(*fs_, options_.checkpoint_directory, known);
 }
 
 // On a thread of its own, so that the others are answered meanwhile. Until it is done the shard is its alone: what is
@@ -295,22 +156,16 @@ void GroupSession::load(const LoadCheckpoint& load) {
   STRAND_CHECK(!loader_.joinable(), "two loads at a time");
   {
     const std::lock_guard lock(mutex_);
-    loading_ = true;
+    inbox_.loads();
   }
   loader_ = std::thread([this, load] {
-    Loaded loaded{load.generation, load.step, load_ranges_of(load)};
+    SessionLoaded loaded{load.generation, load.step, load_ranges_of(load)};
     {
       const std::lock_guard lock(mutex_);
-      loaded_ = std::move(loaded);
+      inbox_.loaded(std::move(loaded));
     }
     hub_->wake();
   });
-}
-
-void GroupSession::loaded(const Loaded& loaded) {
-  loader_.join();
-  if (!loaded.status.ok()) return tell(SessionFailed{loaded.generation, loaded.status.error()});
-  handle(CheckpointLoaded{loaded.generation, loaded.step});
 }
 
 Status GroupSession::load_ranges_of(const LoadCheckpoint& load) {

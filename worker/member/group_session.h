@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@
 #include "shared/job_spec/job_spec.h"
 #include "worker/group/peer_hub.h"
 #include "worker/group/stage_mailbox.h"
+#include "worker/member/member_session.h"
 #include "worker/member/stage_state.h"
 #include "worker/model/layout.h"
 #include "worker/params/commit_protocol.h"
@@ -30,38 +32,6 @@
 #include "worker/params/shard_store.h"
 
 namespace strand {
-
-// --- what the training thread hears, in order -----------------------------------------------------------------------
-
-// Everything this worker holds in the plan is here; training goes on from `base`.
-struct GroupReady {
-  GroupPlan plan;
-  Step base = 0;
-};
-// The weights of step - 1 are here: compute the lanes of `step`, then done_computing().
-struct ComputeStep {
-  Generation generation;
-  Step step = 0;
-};
-struct StepDone {
-  Generation generation;
-  StepRecord record;
-  Time at;
-  int64_t checkpoint_wait_nanoseconds = 0;  // copying aside for the checkpoint of this step
-};
-// The last step is committed and its weights are here.
-struct AllStepsDone {
-  Generation generation;
-};
-struct PeersSuspected {
-  Generation generation;
-  std::vector<WorkerId> workers;
-};
-struct SessionFailed {
-  Generation generation;
-  Error reason;
-};
-using SessionNews = std::variant<GroupReady, ComputeStep, StepDone, AllStepsDone, PeersSuspected, SessionFailed>;
 
 struct GroupSessionOptions {
   JobId job;
@@ -75,7 +45,7 @@ struct GroupSessionOptions {
   std::function<int64_t(const GroupPlan& plan, Step step, const std::vector<uint32_t>& led)> save;
 };
 
-class GroupSession final : public PeerHub::Client {
+class GroupSession final : public PeerHub::Client, private SessionHost {
  public:
   // `hub`, `state`, `fs` and `clock` outlive it. Attaches itself.
   GroupSession(GroupSessionOptions options, PeerHub* hub, StageState* state, FileSystem* fs, const Clock* clock);
@@ -104,33 +74,18 @@ class GroupSession final : public PeerHub::Client {
   void on_turn() override;
 
  private:
-  struct Planned {
-    GroupPlan plan;
-    std::vector<Step> checkpoints;
-  };
-
-  void handle(const ProtocolEvent& event);
-  void act(const ProtocolAction& action);
-  void begin(Planned planned);
-  void recovered(const Recovered& recovered);
-  void committed(const StepRecord& record);
-  void choose_checkpoint(Generation generation);
-  struct Loaded {
-    Generation generation;
-    Step step = 0;
-    Status status;
-  };
-  void load(const LoadCheckpoint& load);
-  void loaded(const Loaded& loaded);
+  // --- what the session needs, on the hub's thread ---
+  void send(const SendToWorker& message) override;
+  void tell(SessionNews news) override;
+  void set_peers(const std::vector<GroupMember>& peers) override { hub_->set_peers(peers); }
+  void keep_weights() override;
+  int64_t save(const GroupPlan& plan, Step step, const std::vector<uint32_t>& led) override {
+    return options_.save(plan, step, led);
+  }
+  Step choose_checkpoint(const std::vector<Step>& known) override;
+  void load(const LoadCheckpoint& load) override;
   Status load_ranges_of(const LoadCheckpoint& load);
   Status initial_weights();
-  void look_for_the_end();
-  int64_t save(Step step);
-  bool saves(Step step) const;
-  void keep_weights();
-  std::vector<uint32_t> led() const;
-  bool is_from_the_plan(const Header& header) const;
-  void tell(SessionNews news);
 
   GroupSessionOptions options_;
   PeerHub* hub_;
@@ -142,31 +97,20 @@ class GroupSession final : public PeerHub::Client {
   OpContext context_;
   ShardStore store_;
   ShardFrames frames_;
-  CommitProtocol protocol_;
+  MemberSession session_;
   StageMailbox mailbox_;
 
   // The hub's thread only.
-  Planned planned_;
-  Time last_tick_;
-  bool end_told_ = false;
-  Step saved_ = -1;          // newest step saved in this generation
   std::vector<float> kept_;  // with ssp: the weights of the step that is being computed
   std::vector<BFloat16> kept_bf16_;
-  std::vector<WorkerId> suspects_;
-
   std::thread loader_;
 
   // Between the threads.
   std::atomic<uint64_t> newest_generation_{0};
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::optional<Planned> waiting_plan_;
-  std::deque<GradientReady> gradients_;
+  SessionInbox inbox_;
   std::deque<SessionNews> news_;
-  bool loading_ = false;
-  std::optional<Loaded> loaded_;
-  bool computing_ = false;  // from ComputeStep or AllStepsDone to done_computing()
-  bool stop_wanted_ = false;
 };
 
 }  // namespace strand
