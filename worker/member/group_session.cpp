@@ -100,12 +100,6 @@ void GroupSession::on_message(const ShardMessage& message, Frame bulk) {
     if (session_.is_from_the_plan(message.header)) mailbox_.deliver(message, std::move(bulk), clock_->now());
     return;
   }
-  const Header& header = message.header;
-  if (header.job == options_.job && header.generation > planned_.plan.generation) {
-    // Of a plan that is on its way here too. Reports open a generation: waiting for their repetition would delay it.
-    if (std::holds_alternative<HoldingsReport>(message.body)) early_[header.sender] = message;
-    return;
-  }
   auto mail = frames_.with_numbers(message, bulk);
   if (!mail.ok()) {
     log_warning("message_dropped", {{"reason", mail.error().message()}});
