@@ -17,7 +17,7 @@ struct RunOptions {
   bool json = false;
   int threads = 0;
   int data_servers = 1;
-  int workers = 0;  // 0: as many as the job's shape has
+  int workers = 0;   // 0: as many as the job's shape has
   std::string http;  // empty: none
 };
 
