@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/random_source.h"
 #include "ops/attention/attention.h"
 #include "ops/cross_entropy/cross_entropy.h"
 #include "ops/embedding/embedding.h"
@@ -20,7 +21,6 @@
 #include "ops/rms_norm/rms_norm.h"
 #include "ops/rope/rope.h"
 #include "ops/swiglu/swiglu.h"
-#include "shared/base/rng.h"
 #include "shared/job_spec/parameter_table.h"
 #include "worker/model/buffer.h"
 #include "worker/model/layers.h"
@@ -43,27 +43,6 @@ double typical_seconds(const std::function<void()>& work) {
   std::sort(times.begin(), times.end());
   return times[times.size() / 2];
 }
-
-// Uniform random nucleotide tokens, full rows.
-class RandomSource : public BatchSource {
- public:
-  RandomSource(int64_t rows, int64_t segment, int64_t vocabulary)
-      : segment_(segment), lengths_(static_cast<size_t>(rows), static_cast<uint16_t>(segment)) {
-    const PhiloxKey key = philox_key(1, Purpose::kTest);
-    for (int64_t i = 0; i < rows * segment; ++i) {
-      tokens_.push_back(
-          static_cast<uint16_t>(random_word(key, 0, 0, static_cast<uint32_t>(i)) % static_cast<uint64_t>(vocabulary)));
-    }
-  }
-  Result<Batch> training_rows(uint64_t first_row, int64_t rows) override {
-    return Batch{first_row, rows, segment_, tokens_.data(), lengths_.data()};
-  }
-  Result<Batch> held_out_rows(uint64_t first_row, int64_t rows) override { return training_rows(first_row, rows); }
-
- private:
-  int64_t segment_;
-  std::vector<uint16_t> tokens_, lengths_;
-};
 
 // Times kinds of ops on the shapes of one micro batch of an RMS, RoPE, SwiGLU model.
 class Breakdown {
