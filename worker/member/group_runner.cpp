@@ -170,6 +170,7 @@ Status GroupRunner::on(const GroupReady& ready) {
   base_ = committed_ = ready.base;
   last_commit_ = seams_.clock->now();
   finished_ = false;
+  evaluated_.reset();
   if (is_leaving(plan_, identity_.id)) return {};
   self_ = *find_member(plan_, identity_.id);
   lanes_ = deal_lanes(plan_.lanes, plan_.replicas, plan_.lane_shares)[static_cast<size_t>(self_.replica)];
@@ -219,6 +220,7 @@ Status GroupRunner::on(const StepDone& done) {
     say(record.step, Heartbeat{WorkerState::kTraining}, work);
   } else if (self_.replica == 0 && evaluates_after(record.step) && !record.last) {
     pending_ = PendingReport{record.step, report};
+    say_pending(/*evaluated_or_not=*/false);
   } else {
     say(record.step, report, work);
   }
@@ -347,23 +349,30 @@ Status GroupRunner::evaluate_after(Step step) {
     const auto rows = static_cast<uint64_t>(spec_.evaluate.batches * spec_.train.micro_batch);
     STRAND_ASSIGN(const EvaluationResult result, evaluate(step, std::min(rows, dataset_.eval_rows)));
     say(step, Heartbeat{WorkerState::kTraining});
-    if (pending_ && pending_->step == step) {
-      pending_->report.evaluated = true;
-      pending_->report.eval_loss = result.loss;
-      pending_->report.eval_bits_per_base = result.bits_per_base;
-    }
+    evaluated_ = Evaluated{step, result};
     last_commit_ = seams_.clock->now();  // the time of an evaluation is no step's
   }
-  if (pending_) say(pending_->step, pending_->report);
-  pending_.reset();
+  say_pending(/*evaluated_or_not=*/true);
   return {};
+}
+
+// With ssp the step after it may begin, and so evaluate, before a step is committed.
+void GroupRunner::say_pending(bool evaluated_or_not) {
+  const bool evaluated = pending_ && evaluated_ && evaluated_->after == pending_->step;
+  if (!pending_ || !(evaluated || evaluated_or_not)) return;
+  if (evaluated) {
+    pending_->report.evaluated = true;
+    pending_->report.eval_loss = evaluated_->result.loss;
+    pending_->report.eval_bits_per_base = evaluated_->result.bits_per_base;
+  }
+  say(pending_->step, pending_->report);
+  pending_.reset();
 }
 
 // --- the end --------------------------------------------------------------------------------------------------------
 
 Status GroupRunner::finish() {
-  if (pending_) say(pending_->step, pending_->report);
-  pending_.reset();
+  say_pending(/*evaluated_or_not=*/true);
   writer_->drain();
   STRAND_TRY(write_failure());
   JobFinished finished;

@@ -33,6 +33,11 @@ class GroupRunner final : public Runner {
     StepReport report;
   };
 
+  struct Evaluated {
+    Step after = 0;
+    EvaluationResult result;
+  };
+
   void run();
   Status train();
   Status open_job();
@@ -49,6 +54,7 @@ class GroupRunner final : public Runner {
   Status compute(Step step);
   Result<EvaluationResult> evaluate(Step step, uint64_t rows);
   Status evaluate_after(Step step);
+  void say_pending(bool evaluated_or_not);
   Status finish();
   // A pass of this stage: `error` ends the job, or was only the end of a pass that nobody wants any more.
   Status outcome(const Status& error);
@@ -86,6 +92,7 @@ class GroupRunner final : public Runner {
   LaneRun lanes_;
   int64_t computed_nanoseconds_ = 0, data_wait_nanoseconds_ = 0;  // of the last pass
   std::optional<PendingReport> pending_;                          // waits for its evaluation
+  std::optional<Evaluated> evaluated_;                            // the newest of this generation
   Step base_ = 0, committed_ = 0;
   Time last_commit_;
   double last_loss_ = 0;

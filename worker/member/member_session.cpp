@@ -35,7 +35,8 @@ bool SessionInbox::offer(SessionPlan plan) {
 }
 
 void SessionInbox::told(const SessionNews& news) {
-  computing_ |= std::holds_alternative<ComputeStep>(news) || std::holds_alternative<AllStepsDone>(news);
+  computing_ +=
+      static_cast<int>(std::holds_alternative<ComputeStep>(news) || std::holds_alternative<AllStepsDone>(news));
 }
 
 SessionInbox::Batch SessionInbox::take() {
@@ -43,7 +44,7 @@ SessionInbox::Batch SessionInbox::take() {
   batch.gradients.swap(gradients_);
   batch.loaded.swap(loaded_);
   if (batch.loaded) loading_ = false;
-  if (!computing_ && !loading_) batch.plan.swap(plan_);
+  if (computing_ == 0 && !loading_) batch.plan.swap(plan_);
   batch.stop = std::exchange(stop_, false);
   return batch;
 }

@@ -77,7 +77,7 @@ class SessionInbox {
   void add(GradientReady gradient) { gradients_.push_back(std::move(gradient)); }
   void stop_after_next_step() { stop_ = true; }
   void told(const SessionNews& news);
-  void done_computing() { computing_ = false; }
+  void done_computing() { --computing_; }
   void loads() { loading_ = true; }
   void loaded(SessionLoaded loaded) { loaded_ = std::move(loaded); }
   Batch take();
@@ -87,7 +87,9 @@ class SessionInbox {
   std::optional<SessionPlan> plan_;
   std::deque<GradientReady> gradients_;
   std::optional<SessionLoaded> loaded_;
-  bool computing_ = false, loading_ = false, stop_ = false;
+  // Of what was told and is not done: the next step may be told between the last gradient and done_computing().
+  int computing_ = 0;
+  bool loading_ = false, stop_ = false;
 };
 
 // Whom a session needs.
