@@ -47,6 +47,12 @@ size_t DataStream::home_of(const RowRange& range) const {
   return static_cast<size_t>(range.first_row / std::max(range.rows, uint32_t{1}) % servers_.size());
 }
 
+void DataStream::set_slice(const RowSlice& slice) {
+  if (slice == slice_) return;
+  slice_ = slice;
+  stream(RowSet::kTraining).rows = 0;
+}
+
 DataStream::Output DataStream::want(const RowRange& range, uint64_t end_row, Time now) {
   Output output;
   Stream& stream = this->stream(range.set);

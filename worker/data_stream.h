@@ -25,9 +25,10 @@ struct RowRange {
 // The training rows that a reader takes: of every `period` rows those from `begin` to `end`. Period 0: all of them.
 struct RowSlice {
   uint64_t period = 0, begin = 0, end = 0;
+  bool operator==(const RowSlice&) const = default;
   // The first row of the slice that is not before `row`.
   uint64_t at_or_after(uint64_t row) const;
-  // Of the slice, from this row of it on without a gap.
+  // Of the slice, from this row of it on without a gap. The row must be of the slice.
   uint64_t run_from(uint64_t row) const { return period == 0 ? UINT64_MAX - row : end - row % period; }
 };
 
@@ -65,8 +66,9 @@ class DataStream {
   // The consumer needs `range` next and will take ranges of the same size after it, up to `end_row` of that stream.
   // Forgets what was prefetched for that stream and is not on this path.
   Output want(const RowRange& range, uint64_t end_row, Time now);
-  // Which training rows come after each other.
-  void set_slice(const RowSlice& slice) { slice_ = slice; }
+  // Which training rows come after each other. Nothing is fetched ahead before the next want(): where the stream stands
+  // may be no row of this slice.
+  void set_slice(const RowSlice& slice);
   // Sends what is due: openings, new requests, repeats. Call it at least every few milliseconds.
   Output poll(Time now);
   // Anything but Rows.

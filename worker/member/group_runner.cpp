@@ -423,7 +423,12 @@ void GroupRunner::on_part(Step step, Result<PartSaved> part) {
     seams_.report(TrainingReport{job_, saving_, step, std::move(*part), 0});
     return;
   }
-  write_failure_ = part.error().with_context(concat("writing the checkpoint of step ", step));
+  const Error failure = part.error().with_context(concat("writing the checkpoint of step ", step));
+  if (saving_ == start_.generation) {
+    write_failure_ = failure;
+  } else {  // nobody waits for this part any more, and its folder may be gone with those of the others
+    log_warning("part_given_up", {{"job", job_.value}, {"reason", failure.message()}});
+  }
 }
 
 Status GroupRunner::write_failure() {
