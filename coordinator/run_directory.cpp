@@ -131,9 +131,11 @@ RunPrepared prepare_run(FileSystem& fs, const PrepareRun& run, const std::string
   result.manifests = std::move(listing->manifests);
   result.damaged = std::move(listing->damaged);
   if (run.create) {
-    // Left behind by a generation that is over: no manifest will ever name them. Where one of its workers is still
-    // writing, the next generation tries again.
+    // Left behind by a generation that is over: no manifest will ever name them. Newer ones than the newest checkpoint
+    // stay, since a worker that goes on may still be writing there; the next try has other names and finishes them.
+    const Step newest = result.manifests.empty() ? 0 : result.manifests.back().step;
     for (const Step step : listing->unfinished) {
+      if (step > newest) continue;
       static_cast<void>(fs.remove_tree(step_directory(run.run_directory, step)));
     }
     const auto token = fs.read_file(run.run_directory + "/token");
