@@ -1,11 +1,14 @@
 // What a group of workers costs: real processes that take one step each in turn, so that what else the machine does
 // meets all of them. Ends with 1 when a bar is missed.
-//   group_bench [--rounds N] [--preset NAME] [--vocabulary N] [--micro-batches N, of a lane] [--schedule NAME]
+//   group_bench [--rounds N] [--seconds N, at most, of each] [--preset NAME] [--vocabulary N] [--micro-batches N, of a
+//   lane] [--schedule NAME]
 //               [--only overhead|replicas|stages|messages]
 // overhead: 1x1 through the shards beside Trainer::step, two threads, at most 1% longer.
 // replicas: 1x2 with a thread each beside 1x1 with two threads, at least 90% of its tokens per second.
 // stages:   2x1 with a thread each beside the simulator with the measured instruction times, at most 1.10 of it.
-// messages: what 1, 2, 4 and 8 workers send each other in a step of a small model.
+// messages: what 1, 2, 4 and 8 workers send each other in a step with few rows; for the norm one message from each to
+// the
+//   norm worker and one back, its own not counted.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -18,6 +21,7 @@
 
 #include "bench/group_members.h"
 #include "shared/base/check.h"
+#include "shared/base/clock.h"
 #include "shared/base/text.h"
 #include "worker/pipeline/schedule.h"
 #include "worker/pipeline/simulator.h"
@@ -61,10 +65,13 @@ JobSpec job(const Options& options) {
 }
 
 // All groups take a step, then all again in the other order, and so on; `each` sees a round's steps.
-void in_turns(const std::vector<ForkedGroup*>& groups, int64_t rounds,
+void in_turns(const std::vector<ForkedGroup*>& groups, const Options& options,
               const std::function<void(const std::vector<GroupStep>&)>& each) {
   std::vector<GroupStep> steps(groups.size());
-  for (int64_t round = -2; round < rounds; ++round) {  // two to warm up
+  const SystemClock clock;
+  const Time begin = clock.now();
+  for (int64_t round = -2; round < number(options, "--rounds"); ++round) {  // two to warm up
+    if (round > 0 && to_seconds(clock.now() - begin) > static_cast<double>(number(options, "--seconds"))) return;
     for (size_t i = 0; i < groups.size(); ++i) {
       const size_t at = round % 2 == 0 ? i : groups.size() - 1 - i;
       steps[at] = groups[at]->step();
@@ -104,8 +111,7 @@ bool measure_overhead(const Options& options) {
   const JobSpec spec = job(options);
   ForkedGroup plain(spec, {.threads = 2, .plain = true}), group(spec, {.threads = 2});
   Pair pair;
-  in_turns({&plain, &group}, number(options, "--rounds"),
-           [&](const std::vector<GroupStep>& s) { pair.add(s[0], s[1]); });
+  in_turns({&plain, &group}, options, [&](const std::vector<GroupStep>& s) { pair.add(s[0], s[1]); });
   std::printf("1x1, two threads, a step through the shards beside the plain one\n");
   pair.print("plain", "shards");
   return within(quantile(pair.ratios, 0.5) <= kOverheadBar, "at most 1.01 of the plain step");
@@ -115,7 +121,7 @@ bool measure_replicas(const Options& options) {
   const JobSpec spec = job(options);
   ForkedGroup one(spec, {.threads = 2}), two(spec, {.replicas = 2, .threads = 1});
   Pair pair;
-  in_turns({&one, &two}, number(options, "--rounds"), [&](const std::vector<GroupStep>& s) { pair.add(s[0], s[1]); });
+  in_turns({&one, &two}, options, [&](const std::vector<GroupStep>& s) { pair.add(s[0], s[1]); });
   std::printf("1x2 with one thread each beside 1x1 with two\n");
   pair.print("1x1", "1x2");
   return within(quantile(pair.ratios, 0.5) <= 1 / kReplicasBar, "at least 0.90 of the tokens per second");
@@ -130,7 +136,7 @@ bool measure_stages(const Options& options) {
       make_schedule(*kind, {2, 1, static_cast<int>(spec.train.lanes * spec.train.micro_batches_per_lane)});
   STRAND_CHECK(schedule.ok());
   std::vector<double> measured, simulated, ratios, passes, tail, against_one;
-  in_turns({&one, &two}, number(options, "--rounds"), [&](const std::vector<GroupStep>& s) {
+  in_turns({&one, &two}, options, [&](const std::vector<GroupStep>& s) {
     const MemberStep &first = s[1].members[0], &last = s[1].members[1];
     const auto expected = simulate(*schedule, {first.instructions, last.instructions}, LinkModel{});
     STRAND_CHECK(expected.ok() && expected->deadlock.empty());
@@ -151,7 +157,7 @@ bool measure_stages(const Options& options) {
 }
 
 // Steps of a model with little to compute. What is said more than once because nobody answered in time counts as well.
-void count_messages(const Options& options, GroupShape shape) {
+bool count_messages(const Options& options, GroupShape shape) {
   constexpr int kSteps = 20;
   JobSpec spec = job(options);
   spec.train.lanes = 8;
@@ -174,7 +180,11 @@ void count_messages(const Options& options, GroupShape shape) {
     std::printf("  %s %.2f (%.1f)", name.c_str(), static_cast<double>(messages) / kSteps,
                 1e-3 * static_cast<double>(bytes) / kSteps);
   }
-  std::printf("\n");
+  const auto told = [&](const char* name) { return after.at(name).messages - before.at(name).messages; };
+  const uint64_t others = static_cast<uint64_t>(shape.stages * shape.replicas - 1) * kSteps;
+  const bool good = told("partial_norms") == others && told("global_norm") == others;
+  std::printf("%s\n", good ? "" : "  NOT one of each a worker for the norm");
+  return good;
 }
 
 int run(const Options& options) {
@@ -184,10 +194,10 @@ int run(const Options& options) {
   if (only.empty() || only == "replicas") good = measure_replicas(options) && good;
   if (only.empty() || only == "stages") good = measure_stages(options) && good;
   if (only.empty() || only == "messages") {
-    for (const int n : {1, 2, 4, 8}) count_messages(options, {.stages = 1, .replicas = n});
-    for (const int n : {2, 4, 8}) count_messages(options, {.stages = n, .replicas = 1});
-    count_messages(options, {.stages = 2, .replicas = 2});
-    count_messages(options, {.stages = 2, .replicas = 4});
+    for (const auto& [stages, replicas] :
+         {std::pair{1, 1}, {1, 2}, {1, 4}, {1, 8}, {2, 1}, {4, 1}, {8, 1}, {2, 2}, {2, 4}}) {
+      good = count_messages(options, {.stages = stages, .replicas = replicas}) && good;
+    }
   }
   return good ? 0 : 1;
 }
@@ -197,8 +207,9 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  strand::Options options = {{"--rounds", "11"},       {"--preset", "omni-dna-20m"}, {"--vocabulary", "16"},
-                             {"--micro-batches", "4"}, {"--schedule", "1f1b"},       {"--only", ""}};
+  strand::Options options = {{"--rounds", "11"},     {"--seconds", "3600"},    {"--preset", "omni-dna-20m"},
+                             {"--vocabulary", "16"}, {"--micro-batches", "4"}, {"--schedule", "1f1b"},
+                             {"--only", ""}};
   for (int i = 1; i < argc; i += 2) {
     if (i + 1 == argc || options.count(argv[i]) == 0) {
       std::fprintf(stderr, "unknown option or missing value: %s\n", argv[i]);

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""The tables of docs/scaling.md: step time of DNA FM 7B from parts. Every constant is there, with where it comes from."""
+
+PARAMETERS = 7_285_036_304  # strand job check, preset dna-fm-7b
+FLOPS_PER_TOKEN = 50_382_790_656  # the same: forward and backward, attention at 4,000 tokens counted
+ROWS, SEGMENT, MICRO_BATCH, HIDDEN = 1024, 4000, 2, 4352
+COMPUTE = 0.46 * 989e12  # FLOP/s of one H100: published share for 7B models in bf16 on one node, times the data sheet's
+MEMORY = 3.35e12  # bytes/s, data sheet
+NVLINK = 450e9  # bytes/s in each direction, data sheet
+INFINIBAND = 50e9  # bytes/s in each direction: NDR, one 400 Gb/s adapter a GPU
+WIRE = 0.8  # share of a link's speed that large frames reach: assumed
+EXCHANGE = 28e-6  # seconds for a control message and its acknowledgement, many on the way: build/release/hub_bench
+ROUND_TRIP = 93e-6  # seconds there and back, one on the way: the same
+
+
+def parts(stages, replicas, piece_bytes=4):
+    """Seconds of one step by part, schedule zb-h1 with F = B = W."""
+    workers = stages * replicas
+    micro_batches = ROWS // MICRO_BATCH // replicas
+    unit = MICRO_BATCH * SEGMENT * FLOPS_PER_TOKEN / 3 / stages / COMPUTE  # F, of one micro batch at one stage
+    frame = 4 * MICRO_BATCH * SEGMENT * HIDDEN
+    own = PARAMETERS / stages
+    link = WIRE * (INFINIBAND if workers > 8 else NVLINK)
+    push = own * (replicas - 1) / replicas * piece_bytes / link
+    backup = own / replicas * 4 / link if replicas > 1 else 0
+    pull = own * max(0, replicas - 2) / replicas * 4 / link
+    copies = 2 if replicas > 1 else 1
+    return {
+        "compute": micro_batches * 3 * unit,
+        "bubble": (stages - 1) * unit,
+        "links of stages": 2 * (stages - 1) * frame / (WIRE * NVLINK),
+        "push": max(0.0, push + backup - 2 * unit),
+        "norm": ROUND_TRIP + 2 * (workers - 1) * EXCHANGE,
+        "update": copies * 30 * own / replicas / MEMORY,
+        "pull": pull,
+    }
+
+
+def memory_bytes(stages, replicas):
+    """Of one worker, without activations: weights fp32 and bf16, gradients of a lane and their sum, moments held."""
+    own = PARAMETERS / stages
+    return own * (4 + 2 + 4 + 4) + own * min(1.0, 2 / replicas) * 8
+
+
+def bytes_per_step(stages, replicas, piece_bytes=4):
+    """Sent by one worker, of a middle stage: pieces, sums, weights; activations and their gradients."""
+    own = PARAMETERS / stages
+    shards = own * ((replicas - 1) * piece_bytes + 4 * (replicas > 1) + 4 * max(0, replicas - 2)) / replicas
+    frames = ROWS // MICRO_BATCH // replicas * (2 if stages > 2 else 1 if stages > 1 else 0)
+    return shards, frames * 4 * MICRO_BATCH * SEGMENT * HIDDEN
+
+
+def main():
+    names = list(parts(8, 1))
+    print("| H100s | stages x replicas | GB/worker | " + " | ".join(names) + " | step s | tokens/s | of linear |")
+    print("| --- " * (6 + len(names)) + "|")
+    base = sum(parts(8, 1).values()) * 8
+    for workers in (8, 16, 32, 64, 128, 256):
+        for stages in (8, 4, 2):
+            replicas = workers // stages
+            if memory_bytes(stages, replicas) > 60e9 or ROWS // MICRO_BATCH // replicas < stages:
+                continue
+            p = parts(stages, replicas)
+            step = sum(p.values())
+            cells = [f"{p[n]:.3f}" for n in names]
+            print(f"| {workers} | {stages} x {replicas} | {memory_bytes(stages, replicas) / 1e9:.0f} | " + " | ".join(cells)
+                  + f" | {step:.2f} | {ROWS * SEGMENT / step:,.0f} | {100 * base / workers / step:.0f}% |")
+    print()
+    print("| H100s | stages x replicas | shards sent, GB a worker and step | activations sent, GB | control messages |")
+    print("| --- | --- | --- | --- | --- |")
+    for workers in (8, 16, 32, 64, 128, 256):
+        replicas = workers // 8
+        shards, frames = bytes_per_step(8, replicas)
+        print(f"| {workers} | 8 x {replicas} | {shards / 1e9:.2f} | {frames / 1e9:.2f} | {2 * workers} |")
+
+
+if __name__ == "__main__":
+    main()
