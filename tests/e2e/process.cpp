@@ -23,6 +23,7 @@ TemporaryFolder::TemporaryFolder() {
 }
 
 TemporaryFolder::~TemporaryFolder() {
+  if (std::getenv("STRAND_E2E_KEEP") != nullptr) return;  // to look at what a failure left behind
   std::error_code ignored;
   std::filesystem::remove_all(path_, ignored);
 }
