@@ -210,7 +210,6 @@ void validate_rest(const JobSpec& spec, const Report& report) {
   if (p.consistency != "bsp" && p.consistency != "ssp") {
     report("parallel.consistency", concat("expected \"bsp\" or \"ssp\", found \"", p.consistency, "\""));
   }
-  if (p.consistency == "ssp") report("parallel.consistency", "this version trains with \"bsp\" only");
   at_least(report, "parallel.ssp", p.ssp, 0);
   at_most(report, "parallel.ssp", p.ssp, 1024);
   if (p.ssp > 0 && p.consistency == "bsp") {

@@ -200,11 +200,11 @@ TEST(JobFile, ImpossibleSizesAreRefusedWithTheMend) {
   EXPECT_TRUE(parse(kMinimal + "[train]\ndeterministic = false\nclip = 0\n[model]\nhidden = 24\nheads = 8\n"
                                "positions = \"learned\"\n")
                   .errors.empty());
+  EXPECT_TRUE(parse(kMinimal + "[parallel]\nreplicas = 2\nconsistency = \"ssp\"\nssp = 2\n").errors.empty());
 }
 
 TEST(JobFile, WhatThisVersionDoesNotDoIsRefusedPlainly) {
   const char* const lines[] = {
-      "[parallel]\nconsistency = \"ssp\"\n",
       "[parallel]\ndevice = \"cuda\"\n",
       "[adapter]\nrank = 8\n",
   };
