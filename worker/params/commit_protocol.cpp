@@ -149,7 +149,8 @@ void CommitProtocol::suspect_whom_we_wait_for() {
   }
   if (now_ - waiting_since_ < options_.deadline) return;
   waiting_since_ = now_;
-  for (auto& [worker, what] : awaited()) say(Suspect{worker, what, false});
+  // What is held is told at once: whoever has not done so is not heard.
+  for (auto& [worker, what] : awaited()) say(Suspect{worker, what, what == "holdings_report"});
 }
 
 // Whose turn it is when nothing has gone on for a deadline. What is on its way is in the outbox instead.
