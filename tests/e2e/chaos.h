@@ -31,7 +31,7 @@ class ChaosTest : public testing::Test {
     write_group_job(folder_.path(), steps);
     if (known.contains(steps)) return known.at(steps);
     Process process = start("undisturbed");
-    EXPECT_TRUE(process.wait(std::chrono::minutes(5)));
+    EXPECT_TRUE(process.wait(std::chrono::minutes(20)));
     EXPECT_EQ(process.exit_code(), 0) << process.err();
     EXPECT_EQ(digests_of(process).digest.size(), 32u);
     return known[steps] = digests_of(process);

@@ -123,9 +123,13 @@ int newest_step(const std::string& run_directory) {
 }
 
 bool reaches(Process& process, const std::string& run_directory, int step) {
-  const auto there = [&] { return newest_step(run_directory) >= step; };
-  within(std::chrono::seconds(60), [&] { return there() || process.wait(std::chrono::milliseconds(0)); });
-  return there() && process.running();
+  for (int seen = -1, now = newest_step(run_directory); now < step; now = newest_step(run_directory)) {
+    if (now == seen) return false;
+    seen = now;
+    within(std::chrono::seconds(60),
+           [&] { return newest_step(run_directory) != seen || process.wait(std::chrono::milliseconds(0)); });
+  }
+  return process.running();
 }
 
 double LogLine::number(const std::string& field) const {

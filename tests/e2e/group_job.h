@@ -34,7 +34,7 @@ bool within(std::chrono::milliseconds limit, const std::function<bool()>& holds)
 std::vector<Json> step_records(const std::string& run_directory);
 // The step of the last record; 0 when there is none.
 int newest_step(const std::string& run_directory);
-// Waits until that step is recorded; false when the process has ended before, or 60 s are over.
+// Waits until that step is recorded; false when the process has ended before, or for 60 s there was no new step.
 bool reaches(Process& process, const std::string& run_directory, int step);
 
 // One line of a log of DIR/logs.

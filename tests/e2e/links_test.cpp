@@ -85,17 +85,23 @@ TEST_F(LinksTest, AWorkerThatTheOthersDoNotReachIsLeftOut) {
     ASSERT_TRUE(cluster.submit(kTwoByTwo));
     ASSERT_TRUE(cluster.reaches(10));
     const int cut_off = 3;
-    for (int id = 1; id <= kWorkers; ++id) {
-      if (id == cut_off) continue;
-      set(cluster, id, cut_off, Fault::kDrop, Way::kBoth);
-      if (both) set(cluster, cut_off, id, Fault::kDrop, Way::kBoth);
-    }
+    const auto for_all = [&](Fault fault) {
+      for (int id = 1; id <= kWorkers; ++id) {
+        if (id == cut_off) continue;
+        set(cluster, id, cut_off, fault, Way::kBoth);
+        if (both) set(cluster, cut_off, id, fault, Way::kBoth);
+      }
+    };
+    for_all(Fault::kDrop);
     const double begin = wall_seconds();
     const int at = newest_step(cluster.run_directory());
     ASSERT_TRUE(within(std::chrono::minutes(4), [&] { return newest_step(cluster.run_directory()) > at + 20; }))
         << cluster.show().dump();
     std::printf("cut off %s: the others went on after %.1f s\n", both ? "in both directions" : "in one direction",
                 wall_seconds() - begin);
+    const std::string said = read_file(cluster.logs() + "/coordinator.log");
+    EXPECT_NE(said.find(concat("the others do not reach worker ", cut_off)), std::string::npos) << said;
+    for_all(Fault::kNone);  // it is asked again after a while
     EXPECT_EQ(cluster.end(), expected);
     const RecoveryLog log(cluster.logs(), cluster.run_directory(), 2);
     EXPECT_EQ(log.lost_steps({}), std::vector<std::string>{}) << log.story();
