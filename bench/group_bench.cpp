@@ -156,7 +156,7 @@ bool measure_stages(const Options& options) {
   return within(quantile(ratios, 0.5) <= kStagesBar, "at most 1.10");
 }
 
-// Steps of a model with little to compute. What is said more than once because nobody answered in time counts as well.
+// Steps with few rows.
 bool count_messages(const Options& options, GroupShape shape) {
   constexpr int kSteps = 20;
   JobSpec spec = job(options);

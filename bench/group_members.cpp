@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <new>
+#include <set>
+#include <tuple>
 #include <utility>
 
 #include "bench/random_source.h"
@@ -29,7 +31,7 @@ struct Counts {
   std::array<std::atomic<uint64_t>, kKinds> messages{}, bytes{};
 };
 
-// Counts what is sent, by kind.
+// Counts what is sent, by kind. What is said again, because an answer is late on a busy machine, counts once.
 class CountingTransport final : public Transport {
  public:
   CountingTransport(std::unique_ptr<Transport> under, Counts* counts) : under_(std::move(under)), counts_(counts) {}
@@ -42,8 +44,11 @@ class CountingTransport final : public Transport {
   Status send(SocketId socket, const std::string& peer, std::vector<Frame> frames) override {
     const auto message = decode_shard_message(frames[0].data(), frames[0].size());
     STRAND_CHECK(message.ok(), "a worker sends what nobody can read");
-    ++counts_->messages[message->body.index()];
-    for (const Frame& frame : frames) counts_->bytes[message->body.index()] += frame.size();
+    const uint64_t request = message->header.request;  // none between stages
+    const bool first = request == 0 || said_.emplace(message->body.index(), request, socket).second;
+    if (first) ++counts_->messages[message->body.index()];
+    for (const Frame& frame : first ? frames : std::vector<Frame>())
+      counts_->bytes[message->body.index()] += frame.size();
     return under_->send(socket, peer, std::move(frames));
   }
   Result<std::optional<Incoming>> receive(Duration wait) override { return under_->receive(wait); }
@@ -52,6 +57,7 @@ class CountingTransport final : public Transport {
  private:
   std::unique_ptr<Transport> under_;
   Counts* counts_;
+  std::set<std::tuple<size_t, uint64_t, SocketId>> said_;
 };
 
 // --- between the bench and a member ---------------------------------------------------------------------------------

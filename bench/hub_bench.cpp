@@ -33,6 +33,7 @@ class Answerer final : public PeerHub::Client {
  public:
   Answerer(PeerHub* hub, const std::vector<GroupMember>& members) : hub_(hub), members_(members) {}
   void on_message(const ShardMessage&, Frame) override {
+    on_turn();  // the first message may be earlier than the first turn
     STRAND_CHECK(hub_->send(WorkerId{1}, message_from(2, ShardAck{}), {}), "no room for an answer");
   }
   void on_turn() override {
