@@ -4,15 +4,8 @@
 #include <chrono>
 
 #include "shared/base/check.h"
-#include "shared/base/hash.h"
-#include "shared/base/text.h"
-#include "shared/plan/model_digest.h"
 
 namespace strand {
-
-std::string part_file_name(Generation generation, int replica, int stage) {
-  return concat("g", generation.value, "-r", replica, "-s", stage);
-}
 
 CheckpointWriter::CheckpointWriter(FileSystem& fs, std::string checkpoint_directory, const ParamShard& shard,
                                    PartWritten done)
@@ -110,69 +103,10 @@ void CheckpointWriter::run() {
   }
 }
 
-// Fills the header's blocks with the checksums of what the buffer holds; returns the digests of the same arrays.
-std::vector<Digest128> CheckpointWriter::digest_blocks(const Job& job, PartHeader* header) const {
-  std::vector<Digest128> digests;
-  const float* data = buffer_.get();
-  for (const CopiedBlock& copied : job.blocks) {
-    const TensorBlock& from = blocks_[copied.number];
-    PartBlock block;
-    block.tensor = static_cast<uint32_t>(from.tensor);
-    block.block = static_cast<uint32_t>(from.block);
-    block.elements = static_cast<uint32_t>(from.elements);
-    for (uint64_t& checksum : block.checksum) {
-      checksum = hash64(data, block.elements * sizeof(float));
-      digests.push_back(hash128(data, block.elements * sizeof(float)));
-      data += block.elements;
-    }
-    header->blocks.push_back(block);
-  }
-  return digests;
-}
-
 Result<PartSaved> CheckpointWriter::write(const Job& job) {
-  const PartRequest& request = job.request;
-  PartHeader header;
-  header.step = request.step;
-  header.next_row = request.next_row;
-  for (const ParameterInfo& tensor : table_) header.tensor_names.push_back(tensor.name);
-  std::vector<Digest128> digests = digest_blocks(job, &header);
-
-  const std::string folder = concat("step-", request.step);
-  PartSaved part;
-  part.file = folder + "/" + request.name;
-  part.next_row = request.next_row;
-  part.best = request.best;
-  part.ranges = job.ranges;
-  if (job.blocks.size() == blocks_.size()) {
-    const ModelDigests whole = digests_of_state(table_, digests, request.step, request.next_row);
-    part.digest = whole.digest;
-    part.state_digest = whole.state_digest;
-  } else {
-    part.block_digests = std::move(digests);
-  }
-
-  STRAND_TRY(fs_.make_directories(directory_ + "/" + folder));
-  STRAND_ASSIGN(auto file, fs_.create_exclusive(directory_ + "/" + part.file));
-  Hasher128 hasher;
-  const auto append = [&](const void* data, size_t bytes) {
-    hasher.update(data, bytes);
-    part.bytes += bytes;
-    return file->append(data, bytes);
-  };
-  const std::string encoded = encode_part_header(header);
-  STRAND_TRY(append(encoded.data(), encoded.size()));
-  const float* data = buffer_.get();
-  for (const PartBlock& block : header.blocks) {
-    STRAND_TRY(append(data, 3 * block.elements * sizeof(float)));
-    data += 3 * block.elements;
-  }
-  STRAND_TRY(file->sync());
-  STRAND_TRY(file->close());
-  STRAND_TRY(fs_.sync_directory(directory_ + "/" + folder));
-  STRAND_TRY(fs_.sync_directory(directory_));
-  part.checksum = hasher.digest();
-  return part;
+  PartContent content{job.request, job.ranges, {}, buffer_.get()};
+  for (const CopiedBlock& block : job.blocks) content.blocks.push_back(block.number);
+  return write_part(fs_, directory_, table_, blocks_, content);
 }
 
 }  // namespace strand

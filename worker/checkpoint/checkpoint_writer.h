@@ -17,7 +17,7 @@
 #include "shared/base/result.h"
 #include "shared/fs/file_system.h"
 #include "shared/plan/block_table.h"
-#include "shared/wire/manifest.h"
+#include "worker/checkpoint/part_file.h"
 #include "worker/params/param_shard.h"
 
 namespace strand {
@@ -30,15 +30,6 @@ struct PartSource {
   KeyRange job;    // whole blocks, in job_parameter_table's flat order
   KeyRange local;  // where they lie in the shard's own table: as many elements, held
 };
-struct PartRequest {
-  Step step = 0;
-  Generation generation;
-  uint64_t next_row = 0;
-  std::string name;     // of the file within step-S, unique in the generation: part_file_name
-  BestEvaluation best;  // of a finetuning run, as of this step; handed on in PartSaved
-};
-// "g3-r1-s0": of the member of this place in this generation.
-std::string part_file_name(Generation generation, int replica, int stage);
 
 class CheckpointWriter {
  public:
@@ -76,7 +67,6 @@ class CheckpointWriter {
   Job job_of(std::vector<PartSource> parts, const PartRequest& request) const;
   void run();
   Result<PartSaved> write(const Job& job);
-  std::vector<Digest128> digest_blocks(const Job& job, PartHeader* header) const;
 
   FileSystem& fs_;
   std::string directory_;
