@@ -183,6 +183,7 @@ class Coordinator {
   void on_hello(const std::string& peer, const Header& header, const Hello& hello, Time now);
   bool refuse_hello(const std::string& peer, const Header& header, const Hello& hello);
   bool keep_waiting(const std::string& peer, const Header& header, const Hello& hello, Time now);
+  bool seems_outdated(const Header& header);
   void on_send_failed(const SendFailed& event, Time now);
   void probe(WorkerEntry& worker, Time now);
   void probe_members(Time now);

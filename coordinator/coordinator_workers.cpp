@@ -153,8 +153,17 @@ bool Coordinator::keep_waiting(const std::string& peer, const Header& header, co
   return true;
 }
 
+// A process that seems older than one that the journal says a job counts on, and that has not found us yet. It was
+// stopped for long, or began after its clock had been set back. It is not answered until that one's lease has run out,
+// which it must not renew.
+bool Coordinator::seems_outdated(const Header& header) {
+  if (membership_.find(header.sender) || !detector_.watches(header.sender)) return false;
+  const auto processes = held_processes(header.sender);
+  return std::ranges::any_of(processes, [&](Incarnation held) { return header.incarnation < held; });
+}
+
 void Coordinator::on_hello(const std::string& peer, const Header& header, const Hello& hello, Time now) {
-  if (refuse_hello(peer, header, hello) || keep_waiting(peer, header, hello, now)) return;
+  if (refuse_hello(peer, header, hello) || keep_waiting(peer, header, hello, now) || seems_outdated(header)) return;
   if (membership_.hello(peer, header, hello, now) == Membership::Join::kOutdated) {
     ++counters_.unknown_sender;
     return refuse(peer, header, ErrorCode::kConflict,

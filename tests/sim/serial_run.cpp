@@ -55,7 +55,7 @@ LaneNumbers SerialRun::numbers(Step step, int64_t lane, bool first_stage, bool l
   LaneNumbers n;
   n.lane = lane;
   const uint64_t bits = symbol({7, static_cast<uint64_t>(step), static_cast<uint64_t>(lane)});
-  if (first_stage) n.rows_hash = bits;
+  if (first_stage) n.rows_hash = job_.rows_hash ? job_.rows_hash(step, lane) : bits;
   if (!last_stage) return n;
   for (int64_t m = 0; m < job_.micro_batches; ++m) {
     n.losses.push_back(static_cast<double>(symbol({8, bits, static_cast<uint64_t>(m)}) >> 11) * (m == 0 ? 1.0 : 1e-9));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <utility>
 #include <vector>
@@ -21,6 +22,7 @@ struct SerialJob {
   int64_t micro_batches = 2;
   // False (ssp): gradients do not depend on the weights they were made with, so that one run stands for all.
   bool reads_weights = true;
+  std::function<uint64_t(Step step, int64_t lane)> rows_hash;  // none: a symbol
 };
 
 class SerialRun {

@@ -1,9 +1,8 @@
 // The commit protocol under faults, thousands of short runs. A failing run prints its seed and how to see it again.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "shared/base/text.h"
+#include "tests/sim/seeds.h"
 #include "tests/sim/shard_world.h"
 
 namespace strand::sim {
@@ -14,23 +13,8 @@ using std::chrono::milliseconds;
 constexpr Duration kFaultTime = milliseconds(500);
 constexpr Duration kPatience = std::chrono::seconds(60);
 
-// STRAND_SIM_SEED=n runs that seed only, STRAND_SIM_SEEDS=n as many from 1.
-struct Seeds {
-  uint64_t first = 1, count = 1000;
-  explicit Seeds(uint64_t usual) : count(usual) {
-    if (const char* many = std::getenv("STRAND_SIM_SEEDS")) count = std::strtoull(many, nullptr, 10);
-    if (const char* one = std::getenv("STRAND_SIM_SEED")) {
-      first = std::strtoull(one, nullptr, 10);
-      count = 1;
-    }
-  }
-};
-
 std::string replay(uint64_t seed, const ShardWorld& world) {
-  const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-  return concat("replay: STRAND_SIM_SEED=", seed,
-                " build/release/tests/shard_sim_test --gtest_filter=", test->test_suite_name(), ".", test->name(), "\n",
-                world.history());
+  return sim::replay(seed, "shard_sim_test", world.history());
 }
 
 WorldShape random_shape(SimRandom& random) {

@@ -29,6 +29,20 @@ SerialJob job_of(const WorldShape& shape) {
 ShardWorld::ShardWorld(const WorldShape& shape, uint64_t seed)
     : shape_(shape), random_(seed), network_(&queue_, &random_), wanted_(shape.replicas) {
   serial_ = std::make_unique<SerialRun>(job_of(shape));
+  ShardChecks::World seen;
+  seen.living = [this] {
+    std::vector<ShardChecks::Member> living;
+    for (const Process& p : workers_) {
+      if (p.alive) living.push_back(member(p));
+    }
+    return living;
+  };
+  seen.plan = [this](Generation generation) -> const GroupPlan& { return plans_.at(generation.value); };
+  seen.violation = [this](const std::string& text) { violation(text); };
+  seen.note = [this](const std::string& text) {
+    history_.push_back(concat(to_seconds(queue_.now() - Time{}), " s: ", text));
+  };
+  checks_ = std::make_unique<ShardChecks>(serial_.get(), seen);
   workers_.resize(static_cast<size_t>(shape.stages * shape.replicas + shape.spares));
   for (size_t i = 0; i < workers_.size(); ++i) {
     workers_[i].id.value = i + 1;
@@ -45,7 +59,6 @@ void ShardWorld::start(Process& p) {
   p.incarnation.value = ++incarnations_;
   p.alive = p.known = true;
   p.paused_until = {};
-  p.left_out = {};
   p.stage = -1;
   p.store = std::make_unique<SymbolicStore>(serial_.get(), [this, id = p.id](const std::string& text) {
     violation(concat("worker ", id.value, ": ", text));
@@ -86,7 +99,7 @@ void ShardWorld::when_awake(size_t worker, Incarnation incarnation, const Protoc
 
 void ShardWorld::happens(Process& p, const ProtocolEvent& event) {
   const auto* plan = std::get_if<NewPlan>(&event);
-  if (plan != nullptr || !p.protocol->training()) had_ = had(p);
+  if (plan != nullptr || !p.protocol->training()) checks_->before(member(p));
   const auto* loaded = std::get_if<CheckpointLoaded>(&event);
   if (loaded != nullptr && loaded->generation == p.protocol->generation()) {
     for (const uint32_t range : p.loading.ranges) p.store->load(range, p.loading.step);
@@ -107,27 +120,30 @@ void ShardWorld::deliver(size_t to, const ShardMail& mail) {
   }
   ShardMail changed = mail;
   if (shape_.plant == Plant::kNoFencing) changed.message.header.generation = p.protocol->generation();
-  if (shape_.plant == Plant::kClosedOnCount) close_on_count(p, mail);
+  if (shape_.plant == Plant::kClosedOnCount && p.protocol->generation().value > 0) {
+    const GroupPlan& plan = plans_.at(p.protocol->generation().value);
+    for (const ShardMail& made : closed_on_count(plan, serial_->job().ranges, mail, p.id, &norm_count_)) {
+      happens(p, made);
+    }
+  }
   happens(p, changed);
 }
 
 void ShardWorld::perform(Process& p, const ProtocolAction& action) {
   if (const auto* out = std::get_if<SendToWorker>(&action)) send(p, *out);
   if (const auto* step = std::get_if<StartStep>(&action)) compute(p, *step);
-  if (const auto* done = std::get_if<StepCommitted>(&action)) check_committed(p, done->record);
+  if (const auto* done = std::get_if<StepCommitted>(&action)) checks_->committed(member(p), done->record);
   if (const auto* failed = std::get_if<StepFailed>(&action)) {
     violation(concat("worker ", p.id.value, " failed step ", failed->record.step));
   }
   if (const auto* choose = std::get_if<ChooseCheckpoint>(&action)) {
-    const CheckpointChosen chosen{choose->generation, committed_ / 4 * 4};
+    const CheckpointChosen chosen{choose->generation, committed() / 4 * 4};
     queue_.after(random_.between(kTick / 20, kTick * 2),
                  [this, i = index_of(p.id), inc = p.incarnation, chosen] { when_awake(i, inc, chosen); });
   }
   if (const auto* load = std::get_if<LoadCheckpoint>(&action)) {
     p.loading = *load;
-    if (decisions_checked_.insert(load->generation.value).second) {  // of a group of one: never sent
-      check_decision(p, {load->step, true, {}, {}, {}});
-    }
+    checks_->loading(member(p), *load);
     const CheckpointLoaded loaded{load->generation, load->step};
     queue_.after(random_.between(kTick / 20, kTick * 2),
                  [this, i = index_of(p.id), inc = p.incarnation, loaded] { when_awake(i, inc, loaded); });
@@ -135,22 +151,17 @@ void ShardWorld::perform(Process& p, const ProtocolAction& action) {
   if (const auto* recovered = std::get_if<Recovered>(&action)) {
     history_.push_back(concat(to_seconds(queue_.now() - Time{}), " s: worker ", p.id.value, " at step ",
                               recovered->base, " in generation ", recovered->generation.value));
-    if (decisions_checked_.insert(recovered->generation.value).second) {  // of a group of one, without a reload
-      check_decision(p, {recovered->base, recovered->reloaded, {}, {}, {}});
-    }
+    checks_->recovered(member(p), *recovered);
   }
 }
 
 void ShardWorld::send(Process& p, const SendToWorker& action) {
-  check_sent(p, action);
+  checks_->sent(member(p), action);
+  const Header& header = action.message.message.header;
+  sent_[{header.step, shard_message_name(action.message.message.body)}].insert({header.sender.value, header.request});
   const auto* sum = std::get_if<GradientSum>(&action.message.message.body);
   if (shape_.plant == Plant::kNormBeforeAck && sum != nullptr) {
-    ShardMail ack = action.message;
-    const Process& backup = workers_[index_of(action.to)];
-    ack.message.body = ShardAck{};
-    ack.message.header.sender = backup.id;
-    ack.message.header.incarnation = backup.incarnation;
-    ack.bulk = nullptr;
+    const ShardMail ack = early_acknowledgement(action, workers_[index_of(action.to)].incarnation);
     queue_.after(Duration(0), [this, i = index_of(p.id), inc = p.incarnation, ack] { when_awake(i, inc, ack); });
   }
   const size_t to = index_of(action.to);
@@ -329,7 +340,8 @@ void ShardWorld::run(Duration limit) {
   const Time end = queue_.now() + limit;
   while (violations_.empty() && !finished()) {
     if (!(queue_.now() < end) || !queue_.step()) {
-      violation(concat("the faults are over, but the run stands at step ", committed_, " of generation ", generation_));
+      violation(
+          concat("the faults are over, but the run stands at step ", committed(), " of generation ", generation_));
       return;
     }
   }

@@ -10,6 +10,7 @@
 
 #include "tests/sim/event_queue.h"
 #include "tests/sim/serial_run.h"
+#include "tests/sim/shard_checks.h"
 #include "tests/sim/sim_network.h"
 #include "tests/sim/sim_random.h"
 #include "tests/sim/symbolic_store.h"
@@ -55,9 +56,9 @@ class ShardWorld {
 
   void violation(const std::string& text);
   const std::vector<std::string>& violations() const { return violations_; }
-  int reloads() const { return reloads_; }
+  int reloads() const { return checks_->reloads(); }
   int generations() const { return static_cast<int>(generation_); }
-  Step committed() const { return committed_; }
+  Step committed() const { return checks_->committed(); }
   // Messages of one kind for a step, each counted once however often it was sent.
   size_t messages_of(Step step, const std::string& kind) const;
   std::string history() const;
@@ -68,7 +69,6 @@ class ShardWorld {
     Incarnation incarnation;
     bool alive = false, known = true;  // known: the coordinator counts on it
     Time paused_until;
-    Generation left_out;     // the newest generation that decided without it
     int stage = -1;          // in its last plan
     LoadCheckpoint loading;  // the newest
     std::unique_ptr<SymbolicStore> store;
@@ -87,15 +87,7 @@ class ShardWorld {
   bool finished() const;
   void check_end();
   size_t index_of(WorkerId id) const { return static_cast<size_t>(id.value - 1); }
-  Process* living(WorkerId id);
-
-  // shard_world_checks.cpp
-  void check_sent(Process& p, const SendToWorker& action);
-  void check_norm(Process& p, Step step);
-  void check_decision(Process& p, const RecoveryDecision& decision);
-  void tell_holdings(const Process& decider, const GroupMember& m);
-  void check_committed(Process& p, const StepRecord& record);
-  void close_on_count(Process& to, const ShardMail& mail);
+  static ShardChecks::Member member(const Process& p) { return {p.id, p.incarnation, p.protocol.get()}; }
 
   // The coordinator.
   void replan_after(Duration wait);
@@ -113,23 +105,9 @@ class ShardWorld {
   std::map<uint64_t, GroupPlan> plans_;
   std::vector<std::string> violations_, history_;
 
-  Step committed_ = 0;  // the newest step applied anywhere since the last reload
-  int reloads_ = 0;
-  Generation decided_;
-  std::map<std::pair<uint64_t, uint32_t>, WorkerId> leaders_;  // (generation, range)
-  std::set<std::pair<uint64_t, Step>> norms_checked_;
-  std::set<uint64_t> decisions_checked_;
+  std::unique_ptr<ShardChecks> checks_;
   std::map<std::pair<Step, std::string>, std::set<std::pair<uint64_t, uint64_t>>> sent_;  // (sender, request)
-  std::map<std::pair<uint64_t, Step>, size_t> norm_count_;
-  // What a worker had before the event it handles: its own decision changes it at once.
-  struct Had {
-    Generation decided;
-    std::vector<Step> versions;
-    std::vector<bool> sums;  // of step committed_
-  };
-  Had had(const Process& p) const;
-  Had had_;
-  Generation last_reload_;
+  NormCount norm_count_;
 };
 
 }  // namespace strand::sim

@@ -26,6 +26,8 @@ class SimNetwork {
   // Nothing that is sent from a to b before `until` arrives. The other direction is another link.
   void cut(uint64_t from, uint64_t to, Time until) { cuts_[{from, to}] = until; }
 
+  void mend() { cuts_.clear(); }
+
   void send(uint64_t from, uint64_t to, const std::function<void()>& deliver) {
     const auto cut = cuts_.find({from, to});
     if (cut != cuts_.end() && queue_->now() < cut->second) return;
