@@ -162,7 +162,10 @@ void Coordinator::on_time(Time now) {
     for (const Incarnation process : held_processes(worker)) lose_process(worker, process, "", now, why);  // journalled
   }
   probe_members(now);
-  for (auto& [id, job] : jobs_) judge_accusations(job, now);
+  for (auto& [id, job] : jobs_) {
+    judge_accusations(job, now);
+    go_on_without_leaving(job, now);
+  }
   bool busy = false;
   for (auto& [id, job] : jobs_) {
     if (job.record.state == JobState::kStopping && job.stop_deadline < now) {
@@ -204,8 +207,8 @@ void Coordinator::move_to(TrackedJob& job, JobState to, Time now, const std::str
   job.record.state = to;
   if (held && !holds) {
     hold(job, false);
-    job.record.leaving.clear();
     if (!(to == JobState::kQueued && job.record.lost)) {  // else that very generation may come back
+      job.record.leaving.clear();
       acknowledge_all(&job.finished);
       acknowledge_all(&job.left);
     }

@@ -119,6 +119,7 @@ class Coordinator {
     std::map<Step, JobTotals> journalled;  // checkpoints the journal knows
     std::map<Step, WaitingAcks> waiting;   // parts to acknowledge once their manifest is durable
     WaitingAcks finished, left;            // ends to acknowledge once every member has reported one
+    std::string lost_leaving;              // how a leaving worker was lost, until the job has gone on without it
     std::optional<JobFinished> result;     // of the member that reports
     std::set<WorkerId> computing;          // members of the current generation that have said so
     Accusations accusations;               // within the current generation
@@ -172,6 +173,7 @@ class Coordinator {
   void lose_worker(WorkerEntry gone, Time now, const std::string& why);
   void lose_process(WorkerId worker, Incarnation incarnation, const std::string& host, Time now,
                     const std::string& why);
+  void go_on_without_leaving(TrackedJob& job, Time now);
   void lose_member(TrackedJob& job, Time now, const std::string& why);
   void hear_accusations(TrackedJob& job, WorkerId accuser, const std::vector<WorkerId>& suspects, Time now);
   void judge_accusations(TrackedJob& job, Time now);
@@ -188,6 +190,7 @@ class Coordinator {
   void probe(WorkerEntry& worker, Time now);
   void probe_members(Time now);
   void settle_newcomer(WorkerEntry& worker, Time now);
+  void come_back(TrackedJob& job, bool computing, Time now);
   void reattach(TrackedJob& job, WorkerEntry& worker, Time now);
   void on_heartbeat(WorkerEntry& worker, const Header& header, const Heartbeat& body, Time now);
   void on_idle_member(TrackedJob& job, WorkerEntry& worker, Time now);

@@ -271,6 +271,7 @@ void Coordinator::begin_generation(TrackedJob& job, std::vector<GroupMember> mem
   job.computing.clear();
   job.accusations.clear();
   job.accused.reset();
+  job.lost_leaving.clear();
   job.result.reset();
   record.lost = false;
   ++counters_.generations;
@@ -370,13 +371,25 @@ void Coordinator::lose_process(WorkerId worker, Incarnation incarnation, const s
     return lose_member(*job, now, why);
   }
   if (!is_leaving(*job, worker, incarnation)) return;
-  // It may have held what the others were asking it for: again, without it.
-  if (job->record.state == JobState::kTraining || !go_on(*job, ErrorCode::kUnavailable, why, false, now)) {
+  if (job->record.state == JobState::kTraining) {
     std::vector<GroupMember> leaving = job->record.leaving;
     std::erase_if(leaving, [&](const GroupMember& m) { return m.worker == worker; });
     set_members(*job, job->record.members, std::move(leaving));
     changed(*job);
+  } else {
+    job->lost_leaving = why;
+    go_on_without_leaving(*job, now);
   }
+}
+
+// A leaving worker may have held what the others are asking it for, and their plan names it: again, without it. A
+// coordinator that has just begun waits for the members first; for each either comes back or is lost in its turn.
+void Coordinator::go_on_without_leaving(TrackedJob& job, Time now) {
+  const auto alive = [&](const GroupMember& m) { return is_alive(m); };
+  if (job.lost_leaving.empty() || !std::ranges::all_of(job.record.members, alive)) return;
+  const std::string why = std::exchange(job.lost_leaving, {});
+  if (job.record.state == JobState::kTraining) return;
+  if (!go_on(job, ErrorCode::kUnavailable, why, false, now)) job.lost_leaving = why;
 }
 
 void Coordinator::lose_member(TrackedJob& job, Time now, const std::string& why) {

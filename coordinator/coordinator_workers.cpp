@@ -239,6 +239,22 @@ void Coordinator::settle_newcomer(WorkerEntry& worker, Time now) {
   }
 }
 
+// A generation that had been given up for lost, its members one by one. Of its leaving workers some may be gone, or at
+// work elsewhere.
+void Coordinator::come_back(TrackedJob& job, bool computing, Time now) {
+  std::vector<GroupMember> leaving = job.record.leaving;
+  const auto gone = std::erase_if(leaving, [&](const GroupMember& m) {
+    const WorkerEntry* worker = membership_.find(m.worker, m.incarnation);
+    return !worker || !is_on_current_generation(job, *worker) || job_of(*worker);
+  });
+  set_members(job, job.record.members, std::move(leaving));
+  job.record.lost = false;
+  job.attached = job.prepared = true;
+  move_to(job, computing ? JobState::kTraining : JobState::kStarting, now, "its workers came back");
+  if (gone > 0) job.lost_leaving = "its workers came back, but for a leaving one";
+  go_on_without_leaving(job, now);
+}
+
 // The worker is on the job's current generation, as journalled: nothing is disturbed.
 void Coordinator::reattach(TrackedJob& job, WorkerEntry& worker, Time now) {
   const JobState state = job.record.state;
@@ -246,10 +262,8 @@ void Coordinator::reattach(TrackedJob& job, WorkerEntry& worker, Time now) {
   if (member && is_computing(worker.state)) job.computing.insert(worker.id);
   const bool computing = job.computing.size() == job.record.members.size();
   if (state == JobState::kQueued) {
-    if (!is_complete(job)) return;
-    job.record.lost = false;
-    job.attached = job.prepared = true;
-    return move_to(job, computing ? JobState::kTraining : JobState::kStarting, now, "its workers came back");
+    if (is_complete(job)) come_back(job, computing, now);
+    return;
   }
   if (!job.attached && is_complete(job)) {
     job.attached = job.prepared = true;  // first, so that the time since the last transition counts as training
