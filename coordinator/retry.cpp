@@ -37,6 +37,13 @@ void Exclusions::failed(WorkerId worker, const std::string& host, Time now) {
   if (!host.empty()) add_failure(&by_host_[host], 2 * kFailures, now);
 }
 
+void Exclusions::leave_out(WorkerId worker, Time now) {
+  LeftOut& entry = left_out_[worker];
+  if (entry.times > 0 && now > entry.until + left_out_for(entry.times)) entry.times = 0;  // it was well for as long
+  ++entry.times;
+  entry.until = now + left_out_for(entry.times);
+}
+
 size_t Exclusions::recent(const std::vector<Time>& times, Time now) const {
   return static_cast<size_t>(std::ranges::count_if(times, [&](Time at) { return now - at < time_; }));
 }
@@ -47,6 +54,8 @@ bool Exclusions::barred(WorkerId worker, Incarnation incarnation) const {
 }
 
 size_t Exclusions::failures(WorkerId worker, Time now) const {
+  const auto out = left_out_.find(worker);
+  if (out != left_out_.end() && now < out->second.until) return kFailures;
   const auto found = by_worker_.find(worker);
   return found == by_worker_.end() ? 0 : recent(found->second, now);
 }

@@ -1,6 +1,7 @@
 // Whether a failed or lost attempt is tried again, when, and where. Pure.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -44,8 +45,8 @@ class Exclusions {
   explicit Exclusions(Duration time) : time_(time) {}
 
   void failed(WorkerId worker, const std::string& host, Time now);
-  // Left out from now on for the whole time, for a reason of its own.
-  void leave_out(WorkerId worker, Time now) { by_worker_[worker].assign(kFailures, now); }
+  // Left out from now on for the whole time, for a reason of its own; again soon after it came back, for twice as long.
+  void leave_out(WorkerId worker, Time now);
   // This very process cannot take part (another file system, too little memory): never again.
   void bar(WorkerId worker, Incarnation incarnation) { barred_[worker] = incarnation; }
   bool barred(WorkerId worker, Incarnation incarnation) const;
@@ -54,11 +55,19 @@ class Exclusions {
   bool excluded(WorkerId worker, const std::string& host, Time now) const;
 
  private:
+  static constexpr int kDoublings = 6;
+  struct LeftOut {
+    Time until;
+    int times = 0;  // one after the other
+  };
+
   size_t recent(const std::vector<Time>& times, Time now) const;
+  Duration left_out_for(int times) const { return time_ * (int64_t{1} << std::min(times - 1, kDoublings)); }
 
   Duration time_;
   std::map<WorkerId, std::vector<Time>> by_worker_;  // the newest few
   std::map<std::string, std::vector<Time>> by_host_;
+  std::map<WorkerId, LeftOut> left_out_;
   std::map<WorkerId, Incarnation> barred_;
 };
 

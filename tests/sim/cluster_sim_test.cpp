@@ -208,8 +208,9 @@ TEST(ClusterSim, AnyFaultsLeadToTheBitsOfOneProcess) {
 // Seeds that once found a defect:
 // a worker started after its clock was set back renewed the lease of the process it replaced, for ever;
 // a leaving worker died while the coordinator was away, and the others waited for ever for what it held;
-// one was sent away while its job had lost its members, who came back and waited for it.
-constexpr uint64_t kPastFinds[] = {12, 2137, 4083};
+// one was sent away while its job had lost its members, who came back and waited for it;
+// a member that came to a generation at the last step saved its part once more, and the others did not.
+constexpr uint64_t kPastFinds[] = {12, 2137, 4083, 12979};
 
 TEST(ClusterSim, WhatWasOnceFoundStaysMended) {
   for (const uint64_t seed : kPastFinds) {

@@ -110,6 +110,7 @@ void MemberSession::begin(SessionPlan planned, Time now) {
   planned_ = std::move(planned);
   end_told_ = false;
   saved_ = -1;
+  base_ = last_step_;  // until it is known
   suspects_.clear();
   std::vector<GroupMember> peers = planned_.plan.members;
   peers.insert(peers.end(), planned_.plan.leaving.begin(), planned_.plan.leaving.end());
@@ -174,8 +175,14 @@ std::vector<uint32_t> MemberSession::led() const {
   return mine;
 }
 
+// All members of a generation answer alike: of a part that only some of them write no checkpoint comes.
+bool MemberSession::is_saved(Step step) const {
+  const auto& known = planned_.checkpoints;
+  return step == saved_ || (step <= base_ && std::find(known.begin(), known.end(), step) != known.end());
+}
+
 bool MemberSession::saves(Step step) const {
-  if (step <= 0 || step == saved_ || is_leaving(planned_.plan, self_)) return false;
+  if (step <= 0 || is_saved(step) || is_leaving(planned_.plan, self_)) return false;
   return (checkpoint_every_ > 0 && step % checkpoint_every_ == 0) || step == last_step_;
 }
 
@@ -188,16 +195,15 @@ int64_t MemberSession::save(Step step) {
 void MemberSession::committed(const StepRecord& record, Time now) {
   StepDone done{planned_.plan.generation, record, now, 0};
   const bool stops = record.last && !is_leaving(planned_.plan, self_);
-  if (protocol_.training() && (saves(record.step) || (stops && record.step != saved_))) {
+  if (protocol_.training() && (saves(record.step) || (stops && !is_saved(record.step)))) {
     done.checkpoint_wait_nanoseconds = save(record.step);
   }
   host_->tell(std::move(done));
 }
 
 void MemberSession::recovered(const Recovered& ready) {
-  const auto& known = planned_.checkpoints;
-  const bool there = std::find(known.begin(), known.end(), ready.base) != known.end();
-  if (!there && saves(ready.base)) save(ready.base);
+  base_ = ready.base;
+  if (saves(ready.base)) save(ready.base);
   host_->tell(GroupReady{planned_.plan, ready.base});
 }
 

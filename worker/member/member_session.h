@@ -134,6 +134,7 @@ class MemberSession {
   void loaded(const SessionLoaded& loaded, Time now);
   void look_for_the_end();
   int64_t save(Step step);
+  bool is_saved(Step step) const;
   bool saves(Step step) const;
   std::vector<uint32_t> led() const;
 
@@ -148,6 +149,7 @@ class MemberSession {
   Time last_tick_;
   bool end_told_ = false;
   Step saved_ = -1;  // newest step saved in this generation
+  Step base_ = 0;    // where this generation goes on from
   std::vector<WorkerId> suspects_;
   std::map<WorkerId, ShardMail> early_;  // reports of plans that have not come here yet, the last of each
 };

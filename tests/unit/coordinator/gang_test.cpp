@@ -178,6 +178,11 @@ TEST(Exclusions, AWorkerForAWhileAHostAfterTwiceAsMany) {
   exclusions.leave_out(WorkerId{4}, at(30));
   EXPECT_TRUE(exclusions.excluded(WorkerId{4}, "c", at(89)));
   EXPECT_FALSE(exclusions.excluded(WorkerId{4}, "c", at(90)));
+  exclusions.leave_out(WorkerId{4}, at(100));
+  EXPECT_TRUE(exclusions.excluded(WorkerId{4}, "c", at(219))) << "twice as long, soon after";
+  EXPECT_FALSE(exclusions.excluded(WorkerId{4}, "c", at(220)));
+  exclusions.leave_out(WorkerId{4}, at(400));
+  EXPECT_FALSE(exclusions.excluded(WorkerId{4}, "c", at(460))) << "it had been well for long";
   exclusions.bar(worker, Incarnation{5});
   EXPECT_TRUE(exclusions.barred(worker, Incarnation{5}));
   EXPECT_FALSE(exclusions.barred(worker, Incarnation{6})) << "another process may be started right";
