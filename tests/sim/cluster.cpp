@@ -21,6 +21,7 @@ Cluster::Cluster(const ClusterShape& shape, uint64_t seed)
     return living;
   };
   seen.plan = [this](Generation generation) -> const GroupPlan& { return plan(generation); };
+  seen.newest_plan = [this] { return Generation{plans_.rbegin()->first}; };
   seen.violation = [this](const std::string& text) { violation(text); };
   seen.note = [this](const std::string& text) { note(text); };
   checks = std::make_unique<ShardChecks>(serial.get(), seen);

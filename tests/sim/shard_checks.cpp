@@ -57,7 +57,9 @@ void ShardChecks::check_norm(const Member& m, Step step) {
       const GroupMember& place = member_at(plan, replica, ranges[range].place.stage);
       const Member* holder = find(living, place.worker);
       if (!holder || !holder->protocol || holder->incarnation != place.incarnation) continue;
-      if (holder->protocol->generation() > plan.generation) continue;
+      // It has gone on; or it began anew, without a plan yet, when its job had come to rest.
+      const Generation its = holder->protocol->generation();
+      if (its > plan.generation || (its == Generation{} && world_.newest_plan() > plan.generation)) continue;
       if (holder->protocol->generation() == plan.generation &&
           (holder->protocol->holds_sum(range, step) || holder->protocol->version(range) >= step)) {
         continue;

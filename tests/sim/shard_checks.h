@@ -26,6 +26,7 @@ class ShardChecks {
   struct World {
     std::function<std::vector<Member>()> living;
     std::function<const GroupPlan&(Generation)> plan;
+    std::function<Generation()> newest_plan;
     std::function<void(const std::string&)> violation, note;  // note: for people who look at a failing seed
   };
   ShardChecks(SerialRun* serial, World world) : serial_(serial), world_(std::move(world)) {}

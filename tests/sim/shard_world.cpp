@@ -38,6 +38,7 @@ ShardWorld::ShardWorld(const WorldShape& shape, uint64_t seed)
     return living;
   };
   seen.plan = [this](Generation generation) -> const GroupPlan& { return plans_.at(generation.value); };
+  seen.newest_plan = [this] { return Generation{plans_.rbegin()->first}; };
   seen.violation = [this](const std::string& text) { violation(text); };
   seen.note = [this](const std::string& text) {
     history_.push_back(concat(to_seconds(queue_.now() - Time{}), " s: ", text));
