@@ -51,7 +51,7 @@ Status Coordinator::restore(const std::vector<std::pair<std::string, std::string
 Status Coordinator::restore_job(const std::string& key, const std::string& value, Time now) {
   auto record = decode_job_record(value);
   if (!record.ok()) return record.error().with_context("journal: " + key);
-  TrackedJob restored(exclusion_time());
+  TrackedJob restored(no_exclusions());
   restored.record = std::move(record).value();
   ParsedJob parsed = parse_job(restored.record.toml, "journalled job", restored.record.run_directory, {});
   restored.spec = std::move(parsed.spec);

@@ -104,7 +104,7 @@ class Coordinator {
     std::string text;
   };
   struct TrackedJob {
-    explicit TrackedJob(Duration exclusion) : exclusions(exclusion) {}
+    explicit TrackedJob(Exclusions excluded) : exclusions(std::move(excluded)) {}
     JobRecord record;
     JobSpec spec;
     CheckpointCatalog catalog;
@@ -124,7 +124,11 @@ class Coordinator {
     std::set<WorkerId> computing;          // members of the current generation that have said so
     Accusations accusations;               // within the current generation
     std::optional<Time> accused;           // since when there are any
-    std::deque<HistoryEntry> history;      // the newest transitions, as journalled
+    // The processes of the newest generation that has taken a step: they reached each other.
+    std::set<std::pair<WorkerId, Incarnation>> proven;
+    Generation proven_in;
+    std::optional<Step> base;  // where the current generation goes on from, or later; not known before its members say
+    std::deque<HistoryEntry> history;  // the newest transitions, as journalled
     Time not_before, stop_deadline;
     std::optional<Time> waits_since;   // ready to start, but not with all its replicas yet
     std::optional<Time> counted_loss;  // the last one that counted as a restart
@@ -177,6 +181,7 @@ class Coordinator {
   void lose_member(TrackedJob& job, Time now, const std::string& why);
   void hear_accusations(TrackedJob& job, WorkerId accuser, const std::vector<WorkerId>& suspects, Time now);
   void judge_accusations(TrackedJob& job, Time now);
+  static void prove(TrackedJob& job);
   bool is_alive(const GroupMember& member);
   std::vector<Incarnation> held_processes(WorkerId worker) const;  // oldest first
 
@@ -254,8 +259,11 @@ class Coordinator {
   Json members_json(const TrackedJob& job) const;
   Json stragglers_json(const TrackedJob& job) const;
 
-  // How long a worker that failed a job too often is left out of it.
-  Duration exclusion_time() const { return config_.lease * 15; }
+  // How long a worker that failed a job too often is left out of it, or one that the others do not reach: they notice
+  // that in a minute.
+  Exclusions no_exclusions() const {
+    return {config_.lease * 15, std::max<Duration>(config_.lease * 30, std::chrono::minutes(2))};
+  }
   int64_t wall(Time now) const { return now.nanoseconds + wall_offset_; }
 
   CoordinatorConfig config_;

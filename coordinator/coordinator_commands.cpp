@@ -119,7 +119,7 @@ Result<Json> Coordinator::submit(const Json& arguments, Time now) {
     return conflict(concat(directory, " belongs to job ", id.value, " (", job_state_name(known.record.state),
                            "); continue it with --resume, or choose another directory"));
   }
-  TrackedJob job(exclusion_time());
+  TrackedJob job(no_exclusions());
   JobRecord& record = job.record;
   record.id = JobId{++last_job_};
   record.submission = token;
@@ -173,7 +173,7 @@ Status Coordinator::requeue(TrackedJob& job, Time now) {
   }
   record.attempts = 0;
   job.not_before = now;
-  job.exclusions = Exclusions(exclusion_time());
+  job.exclusions = no_exclusions();
   consider_ = true;
   changed(job);
   if (record.state == JobState::kStopping) {

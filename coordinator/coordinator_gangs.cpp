@@ -271,6 +271,7 @@ void Coordinator::begin_generation(TrackedJob& job, std::vector<GroupMember> mem
   job.computing.clear();
   job.accusations.clear();
   job.accused.reset();
+  job.base.reset();
   job.lost_leaving.clear();
   job.result.reset();
   record.lost = false;
@@ -413,15 +414,26 @@ void Coordinator::hear_accusations(TrackedJob& job, WorkerId accuser, const std:
   }
 }
 
+// A step of the current generation has been taken.
+void Coordinator::prove(TrackedJob& job) {
+  if (job.proven_in == job.record.generation) return;
+  job.proven_in = job.record.generation;
+  job.proven.clear();
+  for (const GroupMember& m : job.record.members) job.proven.insert({m.worker, m.incarnation});
+}
+
 // A moment after the first, when the others have been heard as well. Who is cut off would hold up every generation it
 // is in, so it is left out for a while, and not asked for what it holds.
 void Coordinator::judge_accusations(TrackedJob& job, Time now) {
   const JobState state = job.record.state;
   if (!job_holds_workers(state) || state == JobState::kStopping) return;
   if (!job.accused || now - *job.accused < config_.lease / 4) return;
-  std::vector<WorkerId> suspects;
+  std::vector<SuspectedMember> suspects;
   for (const auto* list : {&job.record.members, &job.record.leaving}) {
-    for (const GroupMember& m : *list) suspects.push_back(m.worker);
+    for (const GroupMember& m : *list) {
+      const bool new_here = !job.proven.contains({m.worker, m.incarnation});
+      suspects.push_back({m.worker, (new_here ? 1 : 0) + (job.exclusions.was_left_out(m.worker, now) ? 1 : 0)});
+    }
   }
   const WorkerId chosen = choose_cut_off(job.accusations, suspects);
   job.accusations.clear();

@@ -40,6 +40,7 @@ void Coordinator::on_report(WorkerEntry& worker, const WireMessage& message, Tim
   worker.job = header.job;
   worker.generation = header.generation;
   worker.step = header.step;
+  worker.astray.reset();
   const std::string peer = worker.peer;
   if (const auto* step = std::get_if<StepReport>(&message.body)) on_step(*job, peer, header, *step, now);
   if (const auto* part = std::get_if<PartSaved>(&message.body)) on_part(*job, peer, header, *part, now);
@@ -65,9 +66,13 @@ void Coordinator::on_step(TrackedJob& job, const std::string& peer, const Header
     ++counters_.misplaced_reports;
     return acknowledge(peer, header);
   }
-  const bool first = job.record.state == JobState::kStarting || job.record.state == JobState::kRecovering;
-  if (first) move_to(job, JobState::kTraining, now, "");
-  dismiss_leaving(job);
+  // Steps of before this generation, of which nobody had heard, are told first: its members may still be on their way.
+  if (job.base && header.step > *job.base) {
+    const bool first = job.record.state == JobState::kStarting || job.record.state == JobState::kRecovering;
+    if (first) move_to(job, JobState::kTraining, now, "");
+    dismiss_leaving(job);
+    prove(job);
+  }
   if (!job.progress.add(header.generation, header.step, report, job.catalog)) {
     ++counters_.duplicate_steps;
     return acknowledge(peer, header);

@@ -279,6 +279,8 @@ void Coordinator::reattach(TrackedJob& job, WorkerEntry& worker, Time now) {
 }
 
 void Coordinator::on_heartbeat(WorkerEntry& worker, const Header& header, const Heartbeat& body, Time now) {
+  if (header.request < worker.said) return;  // overtaken by what it said later
+  worker.said = header.request;
   worker.state = body.state;
   worker.work_nanoseconds = body.work_nanoseconds;
   worker.job = header.job;
@@ -288,11 +290,12 @@ void Coordinator::on_heartbeat(WorkerEntry& worker, const Header& header, const 
   answer.request = header.request;
   send(worker.peer, answer, Heartbeat{});  // so that the worker knows we are here
   if (TrackedJob* job = job_of(worker); job && is_on_current_generation(*job, worker)) {
-    const bool evaluating = body.state == WorkerState::kEvaluating;
-    if (evaluating != job->evaluating && reports_steps(*job, worker.id)) {
+    const bool evaluating = body.state == WorkerState::kEvaluating, reports = reports_steps(*job, worker.id);
+    if (evaluating != job->evaluating && reports) {
       account(*job, now);
       job->evaluating = evaluating;
     }
+    if (reports && is_computing(body.state) && !job->base) job->base = header.step;
     hear_accusations(*job, worker.id, body.suspects, now);
   }
   settle_newcomer(worker, now);
@@ -301,24 +304,25 @@ void Coordinator::on_heartbeat(WorkerEntry& worker, const Header& header, const 
 // The current generation counts on this very process, but it is not at work on it.
 void Coordinator::on_idle_member(TrackedJob& job, WorkerEntry& worker, Time now) {
   const JobState state = job.record.state;
-  if (state == JobState::kStopping) {
-    if (!is_member(job, worker.id, worker.incarnation)) return;
-    job.left[worker.id] = {};
-    return member_left(job, now, "");
-  }
+  const bool member = is_member(job, worker.id, worker.incarnation);
+  const bool begins = state == JobState::kStarting || state == JobState::kRecovering;
   if (!worker.astray) worker.astray = now;
-  if (state != JobState::kTraining) {  // the assignment was lost, or never sent before we were killed
+  if (begins) {  // the assignment was lost, or never sent before we were killed
     job.attached = true;
     if (!job.prepared && !job.awaiting_run) return prepare(job, true);
-    if (job.prepared && now - worker.assigned > config_.lease / 6) {
-      send_assignment(job, worker, assignment_of(job), now);
-    }
   }
   // Word of before the assignment may still come in; but this one has left the generation, and will not enter it again.
-  if (now - *worker.astray < (state == JobState::kTraining ? config_.lease / 2 : config_.lease * 2)) return;
-  if (!is_member(job, worker.id, worker.incarnation)) return;
-  worker.astray.reset();
-  lose_member(job, now, concat("worker ", worker.id.value, " no longer knows the job"));
+  if (member && now - *worker.astray >= (begins ? config_.lease * 2 : config_.lease / 2)) {
+    if (state == JobState::kStopping) {
+      job.left[worker.id] = {};
+      return member_left(job, now, "");
+    }
+    worker.astray.reset();
+    return lose_member(job, now, concat("worker ", worker.id.value, " no longer knows the job"));
+  }
+  if (begins && job.prepared && now - worker.assigned > config_.lease / 6) {
+    send_assignment(job, worker, assignment_of(job), now);
+  }
 }
 
 }  // namespace strand

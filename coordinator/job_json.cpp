@@ -5,6 +5,7 @@
 #include "coordinator/run_directory.h"
 #include "coordinator/straggler.h"
 #include "shared/base/text.h"
+#include "shared/plan/group_plan.h"
 
 namespace strand {
 namespace {
@@ -140,14 +141,17 @@ Json Coordinator::members_json(const TrackedJob& job) const {
 
 Json Coordinator::stragglers_json(const TrackedJob& job) const {
   std::vector<WorkTime> times;
+  if (!job_holds_workers(job.record.state) || job.record.members.empty()) return Json::array();
+  const bool even = job.spec.parallel.lane_shares.empty();  // else the shares are to make the times equal
+  const auto lanes = deal_lanes(job.spec.train.lanes, job.record.members.back().replica + 1, {});
   for (const GroupMember& member : job.record.members) {
     const auto found = membership_.workers().find(member.worker);
     if (found == membership_.workers().end() || found->second.incarnation != member.incarnation) continue;
     if (found->second.generation != job.record.generation) continue;
-    times.push_back({member.worker, found->second.work_nanoseconds});
+    const int64_t own = even ? lanes[static_cast<size_t>(member.replica)].count : 1;
+    times.push_back({member.worker, found->second.work_nanoseconds, member.stage, own});
   }
   Json json = Json::array();
-  if (!job_holds_workers(job.record.state)) return json;
   for (const Straggler& slow : find_stragglers(times)) {
     json.push_back({{"worker", slow.worker.value},
                     {"work_seconds", static_cast<double>(slow.nanoseconds) * 1e-9},

@@ -15,7 +15,10 @@ Membership::Join Membership::hello(const std::string& peer, const Header& header
   if (join != Join::kSame) {
     entry = WorkerEntry();
     entry.joined = now;
+  } else if (header.request < entry.said) {  // overtaken by what it said later
+    return join;
   }
+  entry.said = header.request;
   entry.id = header.sender;
   entry.incarnation = header.incarnation;
   entry.peer = peer;

@@ -33,6 +33,7 @@ struct WorkerEntry {
   JobId job;  // what it said last
   Generation generation;
   Step step = 0;
+  uint64_t said = 0;                // number of the newest hello or heartbeat
   int64_t work_nanoseconds = 0;     // own computing per step; 0: not known
   Time joined, heard;               // first and last word of this process
   Time assigned;                    // an Assign was sent last

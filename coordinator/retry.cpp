@@ -39,9 +39,15 @@ void Exclusions::failed(WorkerId worker, const std::string& host, Time now) {
 
 void Exclusions::leave_out(WorkerId worker, Time now) {
   LeftOut& entry = left_out_[worker];
-  if (entry.times > 0 && now > entry.until + left_out_for(entry.times)) entry.times = 0;  // it was well for as long
+  if (!was_left_out(worker, now)) entry.times = 0;
   ++entry.times;
   entry.until = now + left_out_for(entry.times);
+}
+
+bool Exclusions::was_left_out(WorkerId worker, Time now) const {
+  const auto found = left_out_.find(worker);
+  if (found == left_out_.end() || found->second.times == 0) return false;
+  return now <= found->second.until + left_out_for(found->second.times) * kWell;
 }
 
 size_t Exclusions::recent(const std::vector<Time>& times, Time now) const {

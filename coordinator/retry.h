@@ -42,11 +42,16 @@ class Exclusions {
  public:
   static constexpr size_t kFailures = 3;
 
-  explicit Exclusions(Duration time) : time_(time) {}
+  // `cut_off_time`: of leave_out(), the first time. It has to be longer than it takes to find a cut, or the job would
+  // do nothing else.
+  Exclusions(Duration time, Duration cut_off_time) : time_(time), cut_off_time_(cut_off_time) {}
 
   void failed(WorkerId worker, const std::string& host, Time now);
-  // Left out from now on for the whole time, for a reason of its own; again soon after it came back, for twice as long.
+  // Left out from now on, since the others do not reach it; again not long after it came back, for twice as long. A
+  // worker whose ways are still cut is found out only a while after it is asked again, so it counts as well when it has
+  // been in for kWell times as long as it was out.
   void leave_out(WorkerId worker, Time now);
+  bool was_left_out(WorkerId worker, Time now) const;
   // This very process cannot take part (another file system, too little memory): never again.
   void bar(WorkerId worker, Incarnation incarnation) { barred_[worker] = incarnation; }
   bool barred(WorkerId worker, Incarnation incarnation) const;
@@ -55,16 +60,16 @@ class Exclusions {
   bool excluded(WorkerId worker, const std::string& host, Time now) const;
 
  private:
-  static constexpr int kDoublings = 6;
+  static constexpr int kDoublings = 5, kWell = 8;
   struct LeftOut {
     Time until;
     int times = 0;  // one after the other
   };
 
   size_t recent(const std::vector<Time>& times, Time now) const;
-  Duration left_out_for(int times) const { return time_ * (int64_t{1} << std::min(times - 1, kDoublings)); }
+  Duration left_out_for(int times) const { return cut_off_time_ * (int64_t{1} << std::min(times - 1, kDoublings)); }
 
-  Duration time_;
+  Duration time_, cut_off_time_;
   std::map<WorkerId, std::vector<Time>> by_worker_;  // the newest few
   std::map<std::string, std::vector<Time>> by_host_;
   std::map<WorkerId, LeftOut> left_out_;

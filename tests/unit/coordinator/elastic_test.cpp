@@ -290,6 +290,85 @@ TEST(Elastic, AStragglerIsNamed) {
   }
 }
 
+// Equal machines: four lanes over three replicas are 2, 1, 1, and the first takes twice as long for twice as much.
+TEST(Elastic, WhoHasMoreLanesIsNoStraggler) {
+  SimulatedCluster cluster(1, 3);
+  cluster.workers().at(0).slow = 2;
+  cluster.ask("submit", {{"toml", job_text("a", 200, 50, 3, 3, {.replicas = 3, .lanes = 4})}});
+  cluster.ticks(40);
+  EXPECT_EQ(replicas_of(cluster.record(1)), 3);
+  EXPECT_EQ(cluster.show(1)["stragglers"].size(), 0u) << dump_json(cluster.show(1)["stragglers"]);
+  cluster.ask("submit", {{"toml", job_text("b", 200, 50, 3, 3, {.replicas = 2, .lanes = 4, .lane_shares = {3, 1}})}});
+  cluster.add_worker("fast").slow = 1;
+  cluster.add_worker("slow").slow = 2;
+  cluster.ticks(40);
+  ASSERT_EQ(cluster.show(2)["stragglers"].size(), 1u) << "its shares are to make the times equal";
+  EXPECT_EQ(cluster.show(2)["stragglers"][0]["worker"], 5);
+}
+
+// --- damage ---------------------------------------------------------------------------------------------------------
+
+// The step that generation `number` goes on from.
+Step base_of_generation(SimulatedCluster& cluster, uint64_t number) {
+  for (int turn = 0; turn < 3 * kLease; ++turn) {
+    const Step reached = cluster.workers().reached(JobId{1}, Generation{number});
+    if (reached > 0) return reached;
+    cluster.tick({});
+  }
+  ADD_FAILURE() << "generation " << number << " does not begin: " << cluster.record(1).reason;
+  return -1;
+}
+
+// A worker that leaves a part of the model out: no such checkpoint comes to be, and what it holds is not trusted
+// either.
+TEST(Reload, PartsThatDoNotMakeTheModelAreRefusedAndAnOlderCheckpointIsGoneBackTo) {
+  SimulatedCluster cluster(1, 2);
+  cluster.ask("submit", {{"toml", job_text("a", 60, 10, 3, 3, {2, 2, 1})}});
+  while (cluster.workers().committed(JobId{1}) < 25) cluster.tick({});
+  cluster.workers().lose_a_block = true;
+  while (cluster.core().counters().contradicting_parts == 0) cluster.tick({});
+  EXPECT_NE(cluster.record(1).reason.find("the parts of checkpoint 30 do not make the model"), std::string::npos)
+      << cluster.record(1).reason;
+  cluster.workers().lose_a_block = false;
+  EXPECT_FALSE(cluster.disk(cluster.record(1).run_directory).contains(30));
+  EXPECT_EQ(base_of_generation(cluster, 2), 20) << "not what its members held, which was newer";
+  run_to_the_end(cluster, 1, 60);
+  EXPECT_EQ(cluster.record(1).generation.value, 2u);
+  EXPECT_EQ(cluster.record(1).restarts, 1);
+  const auto& disk = cluster.disk(cluster.record(1).run_directory);
+  EXPECT_EQ(disk.rbegin()->first, 60);
+  EXPECT_TRUE(disk.contains(50)) << "written again, whole";
+}
+
+// A worker finds the newest checkpoint damaged, and so does the coordinator: from the one before.
+TEST(Reload, AMemberThatReadsDamageGoesBackToTheNewestValidCheckpoint) {
+  SimulatedCluster cluster(1, 2);
+  cluster.ask("submit", {{"toml", job_text("a", 60, 10, 3, 3, {2, 2, 1})}});
+  while (cluster.workers().committed(JobId{1}) < 18) cluster.tick({});
+  Faults damage;
+  damage.damage = 1;
+  while (cluster.core().counters().damaged_checkpoints == 0) cluster.tick(damage);
+  cluster.workers().at(1).failure = ErrorCode::kCorrupt;
+  EXPECT_EQ(base_of_generation(cluster, 2), 10) << "20 is damaged, and 10 is not";
+  EXPECT_NE(cluster.record(1).reason.find("told to fail"), std::string::npos) << cluster.record(1).reason;
+  run_to_the_end(cluster, 1, 60);
+  EXPECT_EQ(cluster.record(1).restarts, 1);
+}
+
+// Where parts never make the model, the job is given up with the reason; what was there before stays.
+TEST(Reload, PartsThatNeverMakeTheModelGiveTheJobUp) {
+  SimulatedCluster cluster(1, 2);
+  cluster.ask("submit", {{"toml", job_text("a", 60, 10, 3, 3, {2, 2, 1})}});
+  while (cluster.workers().committed(JobId{1}) < 15) cluster.tick({});
+  cluster.workers().lose_a_block = true;
+  for (int turn = 0; turn < 3000 && !cluster.all_at_rest(); ++turn) cluster.tick({});
+  ASSERT_EQ(cluster.record(1).state, JobState::kFailed);
+  EXPECT_EQ(job_exit_code(cluster.record(1)), 4);
+  EXPECT_NE(cluster.record(1).reason.find("do not make the model"), std::string::npos) << cluster.record(1).reason;
+  EXPECT_EQ(cluster.disk(cluster.record(1).run_directory).rbegin()->first, 10);
+  EXPECT_EQ(join(cluster.violations(), "; "), "");
+}
+
 // --- cuts between workers -------------------------------------------------------------------------------------------
 
 TEST(CutOff, AWorkerThatItsPeersDoNotReachIsLeftOutAndTheJobGoesOn) {

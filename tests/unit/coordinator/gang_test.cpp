@@ -163,7 +163,7 @@ TEST(Gang, NumericsAndEndpointsMatterWhereTheyDo) {
 }
 
 TEST(Exclusions, AWorkerForAWhileAHostAfterTwiceAsMany) {
-  Exclusions exclusions(seconds(60));
+  Exclusions exclusions(seconds(60), seconds(60));
   const WorkerId worker{1};
   for (size_t i = 0; i < Exclusions::kFailures; ++i) {
     EXPECT_FALSE(exclusions.excluded(worker, "a", at(10)));
@@ -181,8 +181,10 @@ TEST(Exclusions, AWorkerForAWhileAHostAfterTwiceAsMany) {
   exclusions.leave_out(WorkerId{4}, at(100));
   EXPECT_TRUE(exclusions.excluded(WorkerId{4}, "c", at(219))) << "twice as long, soon after";
   EXPECT_FALSE(exclusions.excluded(WorkerId{4}, "c", at(220)));
-  exclusions.leave_out(WorkerId{4}, at(400));
-  EXPECT_FALSE(exclusions.excluded(WorkerId{4}, "c", at(460))) << "it had been well for long";
+  exclusions.leave_out(WorkerId{4}, at(220 + 75));
+  EXPECT_TRUE(exclusions.excluded(WorkerId{4}, "c", at(295 + 239))) << "cut off all the time, found out after 75 s";
+  exclusions.leave_out(WorkerId{4}, at(535 + 8 * 240 + 1));
+  EXPECT_FALSE(exclusions.excluded(WorkerId{4}, "c", at(2456 + 60))) << "it had been well for long";
   exclusions.bar(worker, Incarnation{5});
   EXPECT_TRUE(exclusions.barred(worker, Incarnation{5}));
   EXPECT_FALSE(exclusions.barred(worker, Incarnation{6})) << "another process may be started right";
@@ -190,7 +192,7 @@ TEST(Exclusions, AWorkerForAWhileAHostAfterTwiceAsMany) {
 
 TEST(Accusations, TheOneWithMostBrokenLinksGoes) {
   const WorkerId a{1}, b{2}, c{3}, d{4};
-  const std::vector<WorkerId> all = {a, b, c, d};
+  const std::vector<SuspectedMember> all = {{a}, {b}, {c}, {d}};
   EXPECT_EQ(choose_cut_off({}, all), WorkerId{0});
   EXPECT_EQ(choose_cut_off({{a, {WorkerId{9}}}, {b, {b}}}, all), WorkerId{0}) << "strangers and oneself do not count";
   EXPECT_EQ(choose_cut_off({{a, {c}}, {c, {a}}}, all), c) << "one link: the last of the two";
@@ -200,20 +202,43 @@ TEST(Accusations, TheOneWithMostBrokenLinksGoes) {
   EXPECT_EQ(choose_cut_off({{a, {b, c, d}}, {b, {a}}, {c, {a}}, {d, {a}}}, all), a);
   // Nobody answers for `b`, which waits for nobody: it hangs.
   EXPECT_EQ(choose_cut_off({{a, {b}}, {c, {a}}, {d, {a}}}, all), b);
-  // Whatever is accused, somebody who is goes.
+  // `a` is cut off from two, and the first to notice.
+  EXPECT_EQ(choose_cut_off({{a, {b, c}}}, all), a);
+  EXPECT_EQ(choose_cut_off({{a, {b, c}}, {b, {a}}}, all), a);
+  EXPECT_EQ(choose_cut_off({{c, {a, b}}, {b, {c}}}, all), c);
+  // Two hang; one of them goes, not who waits for them.
+  EXPECT_EQ(choose_cut_off({{a, {c, d}}, {b, {c, d}}}, all), d);
+}
+
+// Who has just come, or was cut off before, takes the blame: those who are left hold what the job has come to.
+TEST(Accusations, WhoIsInDoubtGoes) {
+  const WorkerId a{1}, b{2}, c{3};
+  for (const Accusations& heard : std::vector<Accusations>{{{a, {b}}}, {{b, {a}}}, {{a, {b}}, {b, {a}}}}) {
+    EXPECT_EQ(choose_cut_off(heard, {{a, 1}, {b}, {c}}), a);
+    EXPECT_EQ(choose_cut_off(heard, {{a}, {b, 1}, {c}}), b);
+    EXPECT_EQ(choose_cut_off(heard, {{a, 1}, {b, 2}, {c}}), b);
+  }
+  EXPECT_EQ(choose_cut_off({{b, {a, c}}, {a, {b}}}, {{a, 1}, {b}, {c, 1}}), c) << "one after the other";
+  EXPECT_EQ(choose_cut_off({{a, {b}}}, {{a}, {b}, {c, 1}}), b) << "no doubt of somebody else";
+}
+
+// Whatever is accused, one of those between whom something is wrong goes.
+TEST(Accusations, NobodyElseGoes) {
   std::mt19937_64 random(7);
-  for (int trial = 0; trial < 500; ++trial) {
+  for (int trial = 0; trial < 2000; ++trial) {
     Accusations accusations;
-    std::set<WorkerId> accused;
-    for (const WorkerId who : all) {
-      for (const WorkerId whom : all) {
-        if (random() % 3 != 0) continue;
-        accusations[who].push_back(whom);
-        if (who != whom) accused.insert(whom);
+    std::vector<SuspectedMember> all;
+    for (uint64_t id = 1; id <= 4; ++id) all.push_back({WorkerId{id}, static_cast<int>(random() % 3 / 2)});
+    std::set<WorkerId> concerned;
+    for (const SuspectedMember& who : all) {
+      for (const SuspectedMember& whom : all) {
+        if (random() % 4 != 0) continue;
+        accusations[who.worker].push_back(whom.worker);
+        if (who.worker != whom.worker) concerned.insert({who.worker, whom.worker});
       }
     }
     const WorkerId chosen = choose_cut_off(accusations, all);
-    EXPECT_TRUE(accused.empty() ? chosen == WorkerId{0} : accused.contains(chosen)) << trial;
+    EXPECT_TRUE(concerned.empty() ? chosen == WorkerId{0} : concerned.contains(chosen)) << trial;
   }
 }
 
@@ -233,6 +258,24 @@ TEST(Stragglers, AreNamedAgainstTheMedianOfTheOthers) {
   EXPECT_EQ(of({100, 110, 300, 90}), std::vector<uint64_t>{3});
   EXPECT_EQ(of({100, 500, 300, 90, 110}), (std::vector<uint64_t>{2, 3})) << "the slowest first";
   EXPECT_EQ(find_stragglers({{WorkerId{1}, 100}, {WorkerId{2}, 300}, {WorkerId{3}, 110}}).front().others, 100);
+}
+
+// Four lanes over three equal machines are dealt 2, 1, 1; stages never do the same work.
+TEST(Stragglers, AreComparedLaneByLaneWithinTheirStage) {
+  const WorkerId a{1}, b{2}, c{3}, d{4}, e{5}, f{6};
+  EXPECT_TRUE(find_stragglers({{a, 200, 0, 2}, {b, 100, 0, 1}, {c, 104, 0, 1}}).empty());
+  const std::vector<WorkTime> two_stages = {{a, 200, 0, 2}, {b, 900, 1, 2}, {c, 100, 0, 1}, {d, 460, 1, 1}};
+  EXPECT_TRUE(find_stragglers(two_stages).empty());
+  auto slow = find_stragglers({{a, 330, 0, 2}, {b, 100, 0, 1}, {c, 100, 0, 1}});
+  ASSERT_EQ(slow.size(), 1u);
+  EXPECT_EQ(slow[0].worker, a);
+  EXPECT_EQ(slow[0].nanoseconds, 330);
+  EXPECT_EQ(slow[0].others, 200) << "for two lanes";
+  slow = find_stragglers({{a, 200, 0, 1}, {b, 100, 0, 1}, {c, 100, 0, 1}, {d, 90, 1, 1}, {e, 30, 1, 1}, {f, 30, 1, 1}});
+  ASSERT_EQ(slow.size(), 2u);
+  EXPECT_EQ(slow[0].worker, d) << "three times its stage, before twice";
+  EXPECT_EQ(slow[1].worker, a);
+  EXPECT_TRUE(find_stragglers({{a, 100, 0, 1}, {b, 900, 1, 1}}).empty()) << "nobody else is at that stage";
 }
 
 }  // namespace

@@ -14,10 +14,11 @@ std::string job_text(const std::string& name, int64_t steps, int64_t every, int6
   spec.data.holdout.fraction = 0.05;
   spec.train.steps = steps;
   spec.train.warmup = 1;
-  spec.train.lanes = 1024;
+  spec.train.lanes = shape.lanes;
   spec.parallel.replicas = shape.replicas;
   spec.parallel.min_replicas = shape.min_replicas;
   spec.parallel.stages = shape.stages;
+  spec.parallel.lane_shares = shape.lane_shares;
   spec.checkpoint.every = every;
   spec.checkpoint.keep = keep;
   return effective_job_toml(spec);

@@ -109,6 +109,11 @@ void SimulatedWorkers::train(SimulatedWorker& worker, Time now) {
     worker.ended = true;
     return report(worker, JobFailed{static_cast<uint8_t>(ErrorCode::kBadInput), "sees another file system", true}, now);
   }
+  if (const auto code = std::exchange(worker.failure, std::nullopt)) {
+    worker.ended = true;
+    worker.held_step = -1;
+    return report(worker, JobFailed{static_cast<uint8_t>(*code), "told to fail", false}, now);
+  }
   if (worker.stop) {
     const bool place = !worker.task->leaving;
     if (place && worker.loaded && worker.checkpoint_on_stop && !worker.saved) save(worker, now);

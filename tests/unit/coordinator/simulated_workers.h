@@ -33,12 +33,13 @@ class SimulatedDisk {
 struct SimulatedWorker {
   WorkerIdentity identity;
   std::unique_ptr<WorkerLifecycle> lifecycle;
-  bool cut_off = false;  // from the coordinator, not from the other workers
-  bool paused = false;   // SIGSTOP
-  bool dead = false;     // its process has ended
-  bool removed = false;  // and is not started anew
-  bool unfit = false;    // sees another run directory
-  int slow = 1;          // its own work takes so many times as long
+  bool cut_off = false;              // from the coordinator, not from the other workers
+  bool paused = false;               // SIGSTOP
+  bool dead = false;                 // its process has ended
+  bool removed = false;              // and is not started anew
+  bool unfit = false;                // sees another run directory
+  int slow = 1;                      // its own work takes so many times as long
+  std::optional<ErrorCode> failure;  // its training thread ends with this, once
   std::deque<WireMessage> inbox;
 
   // The training thread.
