@@ -39,6 +39,8 @@ struct ClusterShape {
   JobShape job;
   int spares = 0, data_servers = 2;
   Duration lease = std::chrono::seconds(2);
+  Duration shortest_pass = std::chrono::milliseconds(20), longest_pass = std::chrono::milliseconds(200);
+  int64_t slowness = 1;  // processes look at the time so many times less often: long runs cost less
   ClusterPlant plant = ClusterPlant::kNothing;
 };
 

@@ -178,7 +178,8 @@ Status SimRunner::on(const AllStepsDone& all) {
 }
 
 Status SimRunner::on(const PeersSuspected& peers) {
-  say(committed_, Heartbeat{WorkerState::kTraining, 0, peers.workers});
+  const WorkerState state = peers.generation == plan_.generation ? WorkerState::kTraining : WorkerState::kLoading;
+  process_->report(TrainingReport{start_.job, peers.generation, committed_, Heartbeat{state, 0, peers.workers}, 0});
   return {};
 }
 
@@ -261,7 +262,8 @@ void SimRunner::read_rows() {
     pass.asked = false;
     ++pass.done;
   }
-  later(cluster_->some(20, 200), [this, pass] { hand_over(pass); });
+  const Duration wait = cluster_->random.between(cluster_->shape.shortest_pass, cluster_->shape.longest_pass);
+  later(wait, [this, pass] { hand_over(pass); });
 }
 
 // Range by range, with the weights as they were when the step was begun.
@@ -296,7 +298,7 @@ void SimRunner::hand_over(const Pass& pass) {
 void SimRunner::poll_data() {
   if (!stream_) return;
   send_data(stream_->poll(cluster_->now()));
-  later(std::chrono::milliseconds(25), [this] { poll_data(); });
+  later(std::chrono::milliseconds(25) * cluster_->shape.slowness, [this] { poll_data(); });
 }
 
 void SimRunner::send_data(const DataStream::Output& output) {

@@ -100,7 +100,8 @@ void SimCoordinator::on_message(const std::string& peer, const WireMessage& mess
 void SimCoordinator::tick() {
   step(TimePassed{});
   if (!alive()) return;
-  const Duration wait = std::min(kLongestWait, std::max(Duration(1000000), core_->next_event(now()) - now()));
+  const Duration wait =
+      std::min(kLongestWait * cluster_->shape.slowness, std::max(Duration(1000000), core_->next_event(now()) - now()));
   later(wait, [this] { tick(); });
 }
 

@@ -25,7 +25,7 @@ void SimRunner::wake() {
 
 void SimRunner::tick() {
   wake();
-  later(kTick, [this] { tick(); });
+  later(kTick * cluster_->shape.slowness, [this] { tick(); });
 }
 
 void SimRunner::snapshot() {

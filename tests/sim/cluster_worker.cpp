@@ -58,7 +58,7 @@ void SimWorker::tick() {
   if (!alive()) return;
   // The job has ended, for all of its members: its memory is free for the next one.
   if (lifecycle_->state() == WorkerState::kIdle && lifecycle_->unacknowledged() == 0) runner_.reset();
-  later(kTick, [this] { tick(); });
+  later(kTick * cluster_->shape.slowness, [this] { tick(); });
 }
 
 void SimWorker::on_message(const WireMessage& message) {

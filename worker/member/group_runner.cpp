@@ -235,8 +235,10 @@ Status GroupRunner::on(const AllStepsDone& all) {
   return status;
 }
 
+// Also in a generation that has not got going, because of those: where it goes on from is not known then.
 Status GroupRunner::on(const PeersSuspected& peers) {
-  say(committed_, Heartbeat{WorkerState::kTraining, 0, peers.workers});
+  const WorkerState state = peers.generation == plan_.generation ? WorkerState::kTraining : WorkerState::kLoading;
+  seams_.report(TrainingReport{job_, peers.generation, committed_, Heartbeat{state, 0, peers.workers}, 0});
   return {};
 }
 
