@@ -17,7 +17,8 @@ constexpr int64_t kWindowTokens = int64_t{1} << 19;
 void add_model_options(CLI::App* command, ModelOptions* options) {
   command->add_option("model", options->directory, "a run directory, an import, or published weights")->required();
   command->add_option("--step", options->step, "which checkpoint of a run; default: the newest valid one");
-  command->add_option("--tokenizer", options->tokenizer, "its file or folder; default: the one beside the model");
+  command->add_option("--tokenizer", options->tokenizer,
+                      "nucleotide, kmer:K, or its file or folder; default: the one beside the model");
   command->add_option("--dtype", options->dtype, "f32, or bf16: of matrix products and activations")
       ->check(CLI::IsMember({"f32", "bf16"}));
   command->add_option("--threads", options->threads, "compute threads; default: all cores");
@@ -47,9 +48,10 @@ Result<LoadedModel> LoadedModel::open(const ModelOptions& options) {
   const std::string path = options.tokenizer.empty() ? beside : options.tokenizer;
   if (path.empty()) {
     return bad_input(concat(options.directory, ": no tokenizer.json, vocab.json or vocab.txt beside the weights; name",
-                            " the tokenizer's file or folder (--tokenizer)"));
+                            " the tokenizer's file or folder, or nucleotide, or kmer:K (--tokenizer)"));
   }
-  STRAND_ASSIGN(model.tokenizer_, open_tokenizer(*fs, path));
+  const bool named = !options.tokenizer.empty();
+  STRAND_ASSIGN(model.tokenizer_, named ? open_named_tokenizer(*fs, path) : open_tokenizer(*fs, path));
   if (options.max_tokens > 0) STRAND_TRY(model.runner_->allow_rows(options.max_tokens));
   model.frame_ = model.tokenizer_->frame();
   const auto specials = static_cast<int64_t>(model.frame_.prefix.size() + model.frame_.suffix.size());
@@ -126,7 +128,11 @@ Result<std::vector<TokenRow>> SequenceRows::rows(const NamedSequence& sequence) 
                        " a row; cut or split longer sequences (--too-long)"));
     }
     ++(too_long_ == TooLongSequence::kCut ? cut_ : split_);
-    if (too_long_ == TooLongSequence::kCut) end = room;
+    if (too_long_ == TooLongSequence::kCut) {
+      if (cut_ == 1) first_cut_ = concat(sequence.name, " keeps ", room, " of ", end, " tokens");
+      left_out_ += static_cast<int64_t>(end - room);
+      end = room;
+    }
   }
   for (size_t first = 0; first == 0 || first < end; first += room) {
     rows.push_back(model_.framed(ids.data() + first, ids.data() + std::min(end, first + room)));
@@ -141,7 +147,10 @@ std::string SequenceRows::note() const {
   const auto counted = [](int64_t count, const char* what) {
     return concat(count, count == 1 ? " sequence was " : " sequences were ", what);
   };
-  if (cut_ > 0) return counted(cut_, "cut at the model's longest row");
+  if (cut_ > 0) {
+    return concat(counted(cut_, "cut at the model's longest row"), ", ", with_thousands(left_out_),
+                  " tokens left out (", first_cut_, cut_ > 1 ? ", and so on)" : ")");
+  }
   return split_ > 0 ? counted(split_, "split into rows of the model's longest") : "";
 }
 

@@ -74,7 +74,7 @@ class SequenceRows {
   int64_t cut() const { return cut_; }
   int64_t split() const { return split_; }
   int64_t tokens() const { return tokens_; }  // special ones included
-  // "3 sequences were cut" and its like; empty when none was.
+  // "3 sequences were cut", by how much, and the first of them; empty when none was.
   std::string note() const;
 
  private:
@@ -82,6 +82,8 @@ class SequenceRows {
   SequenceFile file_;
   TooLongSequence too_long_;
   int64_t cut_ = 0, split_ = 0, tokens_ = 0;
+  int64_t left_out_ = 0;  // tokens
+  std::string first_cut_;
 };
 
 // --input, --column, --names, --too-long.

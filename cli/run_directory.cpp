@@ -28,13 +28,15 @@ std::string newest_run(FileSystem& fs, const std::string& base) {
 Result<std::string> choose_new(FileSystem& fs, const std::string& base, bool explicit_choice) {
   if (explicit_choice) {
     if (!holds_run(fs, base)) return base;
-    return bad_input(concat(base, " already holds a run; continue it with --resume, or choose another --dir"));
+    return bad_input(concat(base, " already holds a run; continue it (strand run JOB --resume --dir ", base,
+                            "), or choose another --dir"));
   }
   int n = 1;
   while (holds_run(fs, numbered(base, n))) {
     if (!is_finished(fs, numbered(base, n))) {
-      return bad_input(
-          concat(numbered(base, n), " holds an unfinished run; continue it with --resume, or choose another --dir"));
+      return bad_input(concat(numbered(base, n),
+                              " holds an unfinished run; continue it (strand run JOB --resume), or choose",
+                              " another --dir"));
     }
     ++n;
   }

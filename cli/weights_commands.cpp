@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "cli/commands.h"
+#include "dataserver/tokenizer/open_tokenizer.h"
 #include "shared/base/text.h"
 #include "shared/formats/json.h"
 #include "shared/fs/file_system.h"
@@ -9,6 +10,28 @@
 
 namespace strand {
 namespace {
+
+// What a run keeps of its tokenizer is one file; without the configuration beside it Python guesses the class and
+// the special tokens. AIDO.DNA publishes none: its rules are the nucleotide tokenizer's.
+Result<std::vector<std::pair<std::string, std::string>>> missing_tokenizer_files(FileSystem& fs,
+                                                                                 const std::string& directory,
+                                                                                 const std::string& family) {
+  std::vector<std::pair<std::string, std::string>> missing;
+  std::unique_ptr<Tokenizer> tokenizer;
+  if (directory.empty()) {
+    if (family != "aido-dna") return missing;
+    tokenizer = make_nucleotide_tokenizer();
+  } else {
+    if (fs.exists(directory + "/tokenizer_config.json")) return missing;
+    STRAND_ASSIGN(tokenizer, open_tokenizer(fs, directory));
+  }
+  for (TokenizerFile& file : tokenizer->files()) {
+    if (directory.empty() || !fs.exists(directory + "/" + file.name)) {
+      missing.emplace_back(std::move(file.name), std::move(file.content));
+    }
+  }
+  return missing;
+}
 
 void print_notes(const std::vector<std::string>& notes) {
   for (const std::string& note : notes) std::printf("note        %s\n", note.c_str());
@@ -22,6 +45,9 @@ Result<int> run_import(ImportOptions options, bool json) {
     options.run_directory = "runs/" + (name.has_filename() ? name : name.parent_path()).filename().string();
   }
   const auto fs = make_posix_file_system();
+  options.missing_tokenizer_files = [&fs](const std::string& directory, const std::string& family) {
+    return missing_tokenizer_files(*fs, directory, family);
+  };
   STRAND_ASSIGN(const ImportedModel model, import_model(*fs, options));
   const std::string absolute = std::filesystem::absolute(model.run_directory).lexically_normal().string();
   const std::string section = model_section(model.config, absolute);
@@ -60,7 +86,11 @@ struct ExportCommand {
 
 Result<int> run_export(const ExportCommand& command, bool json) {
   const auto fs = make_posix_file_system();
-  STRAND_ASSIGN(const ExportedModel model, export_model(*fs, command.options));
+  ExportOptions options = command.options;
+  options.missing_tokenizer_files = [&fs](const std::string& directory, const std::string& family) {
+    return missing_tokenizer_files(*fs, directory, family);
+  };
+  STRAND_ASSIGN(const ExportedModel model, export_model(*fs, options));
   if (json) {
     const Json document = {{"from", model.origin},
                            {"step", model.step},

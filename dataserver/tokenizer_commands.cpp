@@ -9,27 +9,6 @@ namespace strand {
 
 namespace {
 
-// "nucleotide", "kmer:K", a file or a folder.
-Result<std::unique_ptr<Tokenizer>> named_tokenizer(const std::string& name) {
-  if (name == "nucleotide") return make_nucleotide_tokenizer();
-  if (name.starts_with("kmer:")) {
-    const std::string k = name.substr(5);
-    if (k.size() != 1 || k[0] < '1' || k[0] > '7') {
-      return bad_input(concat("--tokenizer ", name, ": expected kmer:K with K from 1 to 7"));
-    }
-    return make_kmer_tokenizer(k[0] - '0');
-  }
-  const auto fs = make_posix_file_system();
-  auto opened = open_tokenizer(*fs, name);
-  if (!opened.ok() && !fs->exists(name)) {
-    return bad_input(concat("--tokenizer ", name,
-                            ": expected nucleotide, kmer:K, or a tokenizer.json, vocab.json, vocab.txt or folder of"
-                            " these (",
-                            opened.error().message(), ")"));
-  }
-  return opened;
-}
-
 // Trains in a store of its own in `folder`.
 Result<std::unique_ptr<Tokenizer>> train_in(FileSystem* fs, const std::string& folder,
                                             const TokenizerTrainOptions& options, Split* split) {
@@ -68,7 +47,7 @@ Result<CommandReport> tokenizer_train(const TokenizerTrainOptions& options) {
 }
 
 Result<CommandReport> tokenizer_encode(const TokenizerEncodeOptions& options) {
-  STRAND_ASSIGN(const auto tokenizer, named_tokenizer(options.tokenizer));
+  STRAND_ASSIGN(const auto tokenizer, open_named_tokenizer(*make_posix_file_system(), options.tokenizer));
   std::vector<int32_t> ids;
   tokenizer->encode(options.text, &ids);
   std::string text;
@@ -77,7 +56,7 @@ Result<CommandReport> tokenizer_encode(const TokenizerEncodeOptions& options) {
 }
 
 Result<CommandReport> tokenizer_decode(const TokenizerDecodeOptions& options) {
-  STRAND_ASSIGN(const auto tokenizer, named_tokenizer(options.tokenizer));
+  STRAND_ASSIGN(const auto tokenizer, open_named_tokenizer(*make_posix_file_system(), options.tokenizer));
   for (const int32_t id : options.ids) {
     if (id < 0 || id >= tokenizer->vocabulary()) {
       return bad_input(concat("id ", id, "; expected 0 to ", tokenizer->vocabulary() - 1, ", the vocabulary of ",

@@ -69,6 +69,25 @@ Result<std::unique_ptr<Tokenizer>> open_tokenizer(FileSystem& fs, const std::str
                           " found none; copy the model's tokenizer files there"));
 }
 
+Result<std::unique_ptr<Tokenizer>> open_named_tokenizer(FileSystem& fs, const std::string& name) {
+  if (name == "nucleotide") return make_nucleotide_tokenizer();
+  if (name.starts_with("kmer:")) {
+    const std::string k = name.substr(5);
+    if (k.size() != 1 || k[0] < '1' || k[0] > '7') {
+      return bad_input(concat("--tokenizer ", name, ": expected kmer:K with K from 1 to 7"));
+    }
+    return make_kmer_tokenizer(k[0] - '0');
+  }
+  auto opened = open_tokenizer(fs, name);
+  if (!opened.ok() && !fs.exists(name)) {
+    return bad_input(concat("--tokenizer ", name,
+                            ": expected nucleotide, kmer:K, or a tokenizer.json, vocab.json, vocab.txt or folder of"
+                            " these (",
+                            opened.error().message(), ")"));
+  }
+  return opened;
+}
+
 Status write_tokenizer(FileSystem& fs, const std::string& folder, const Tokenizer& tokenizer) {
   STRAND_TRY(fs.make_directories(folder));
   for (const TokenizerFile& file : tokenizer.files()) {

@@ -15,6 +15,9 @@ namespace strand {
 // (with the same beginning) say which tokens are special. kBadInput names the file and the mend.
 Result<std::unique_ptr<Tokenizer>> open_tokenizer(FileSystem& fs, const std::string& path);
 
+// As an option on the command line names it: "nucleotide", "kmer:K" with K from 1 to 7, or what open_tokenizer takes.
+Result<std::unique_ptr<Tokenizer>> open_named_tokenizer(FileSystem& fs, const std::string& name);
+
 // Writes tokenizer.files() into `folder`, which is made; each file atomically.
 Status write_tokenizer(FileSystem& fs, const std::string& folder, const Tokenizer& tokenizer);
 

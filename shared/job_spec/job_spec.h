@@ -82,7 +82,7 @@ struct TokenizerSpec {
   TokenizerKind kind = TokenizerKind::kNucleotide;
   int64_t vocabulary = 4096;  // BPE only: how many ids to train
   int64_t k = 6;              // k-mer only
-  std::string file;           // kFile: path of a tokenizer.json
+  std::string file;           // kFile: what open_tokenizer takes
   bool operator==(const TokenizerSpec&) const = default;
 };
 

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "shared/base/text.h"
 #include "tests/e2e/process.h"
 
 namespace strand::e2e {
@@ -52,7 +53,12 @@ TEST_F(Weights, OutInAndOn) {
   const Json exported = strand("export", {"export", at("a"), at("out")});
   EXPECT_EQ(exported["digest"], trained["digest"]);
   EXPECT_EQ(exported["step"], 3);
-  EXPECT_TRUE(std::filesystem::exists(at("out/tokenizer.json")));
+  for (const char* file : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}) {
+    EXPECT_TRUE(std::filesystem::exists(at("out/") + file)) << file << ": without it Python guesses";
+  }
+  const Json by_path = strand("export-path", {"export", at("a/checkpoints/step-3"), at("out-path")});
+  EXPECT_EQ(by_path["digest"], trained["digest"]);
+  EXPECT_EQ(by_path["step"], 3);
   const Json imported = strand("import", {"import", at("out"), "--dir", at("b")});
   EXPECT_EQ(imported["digest"], trained["digest"]);
   EXPECT_EQ(strand("digest", {"digest", at("b")})["digest"], trained["digest"]);
@@ -68,6 +74,20 @@ TEST_F(Weights, OutInAndOn) {
   EXPECT_NE(from_run["digest"], from_random["digest"]);
   EXPECT_LT(from_run["train_loss"].get<double>(), from_random["train_loss"].get<double>())
       << "three steps of training are worth something";
+}
+
+TEST_F(Weights, ATasksHeadLeavesBesideTheModel) {
+  std::string table = "sequence,label\n";
+  for (int i = 0; i < 80; ++i) table += concat(i % 2 == 0 ? "ACGTACGTAC,no" : "GGTTGGTTGG,yes", "\n");
+  write_file(at("train.csv"), table);
+  strand("run", {"run", at("job.toml"), "--dir", at("a"), "--set", "train.steps=1"});
+  strand("finetune", {"finetune", "--model", at("a"), "--train", at("train.csv"), "--dir", at("b"), "--passes", "1"});
+  strand("export", {"export", at("b"), at("out")});
+  const std::string head = read_file(at("out/task_head.safetensors"));
+  EXPECT_NE(head.find("\"task.head.0.weight\":{\"dtype\":\"F32\",\"shape\":["), std::string::npos)
+      << head.substr(0, 300);
+  EXPECT_EQ(read_file(at("out/job.toml")), read_file(at("b/job.toml"))) << "it says pooling and classes";
+  EXPECT_EQ(read_file(at("out/model.safetensors")).find("task."), std::string::npos);
 }
 
 TEST_F(Weights, WhatDoesNotFitIsListedAtOnceAndNothingIsWritten) {

@@ -139,6 +139,67 @@ def check(name, strand, folder):
     print("%-16s %s: %d parameters, %s" % (name, ", ".join(ways), taken["parameters"], given["architecture"]))
 
 
+JOB = """
+[job]
+name = "small"
+[model]
+layers = 2
+hidden = 32
+heads = 4
+mlp_hidden = 48
+max_sequence = 64
+%s
+[data]
+files = ["genome.fna"]
+segment = 64
+holdout = { fraction = 0.1 }
+[train]
+steps = 2
+lanes = 1
+micro_batch = 4
+warmup = 1
+[evaluate]
+every = 0
+"""
+RUNS = {  # the model's and the tokenizer's keys of a run of our own, and what Python calls the model
+    "nucleotide rms": ("vocabulary = 16", ""),
+    "bpe rms": ("vocabulary = 64", '[tokenizer]\nkind = "bpe"\nvocabulary = 64'),
+    "bpe layer": ('vocabulary = 64\nnorm = "layer-no-affine"',
+                  '[tokenizer]\nkind = "bpe"\nvocabulary = 64'),
+}
+
+
+def check_own(name, strand, folder):
+    """A run of our own, exported: AutoTokenizer gives the ids that Strand trains on, and AutoModel takes them."""
+    model, tokenizer = RUNS[name]
+    at = os.path.join(folder, name)
+    os.makedirs(at)
+    bases = "".join("ACGT"[i] for i in torch.randint(0, 4, (6000,), generator=torch.Generator().manual_seed(3)))
+    with open(at + "/genome.fna", "w") as file:
+        file.write(">g\n" + bases + "\n")
+    with open(at + "/job.toml", "w") as file:
+        file.write(JOB % model + tokenizer + "\n")
+    strand("run", at + "/job.toml", "--dir", at + "/run")
+    given = strand("export", at + "/run", at + "/out")
+    said = io.StringIO()
+    handler = logging.StreamHandler(said)
+    logging.getLogger("transformers").addHandler(handler)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        theirs = transformers.AutoTokenizer.from_pretrained(at + "/out")
+        network = transformers.AutoModelForCausalLM.from_pretrained(at + "/out").eval()
+    logging.getLogger("transformers").removeHandler(handler)
+    assert not warned and not said.getvalue(), (warned, said.getvalue())
+    for text in ("ACGTAC", bases[:60], "ACGTNNACG"):
+        ours = strand("tokenizer", "encode", at + "/out", text)["ids"]
+        bare = theirs(text, add_special_tokens=False)["input_ids"]
+        assert bare == ours, (text, bare, ours)
+        with torch.no_grad():
+            assert torch.isfinite(network(**theirs(text, return_tensors="pt", return_token_type_ids=False)).logits).all()
+    assert len(theirs) <= network.config.vocab_size, (len(theirs), network.config.vocab_size)
+    print("%-16s run, export, AutoTokenizer: %s, %s" % (name, type(theirs).__name__, given["architecture"]))
+
+
 def write_golden():
     """Half precision and tied under both names, as OPT's released files are; values are a formula of name and element."""
     config = OPTConfig(vocab_size=11, hidden_size=8, num_hidden_layers=1, ffn_dim=12, num_attention_heads=2,
@@ -161,6 +222,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name in CASES:
             check(name, strand, folder)
+        for name in RUNS:
+            check_own(name, strand, folder)
 
 
 if __name__ == "__main__":

@@ -53,20 +53,60 @@ Status copy_tokenizer(FileSystem& fs, const std::string& from, const std::string
   return {};
 }
 
+struct PublishedForm {
+  bool bf16 = false;
+  uint64_t shard_bytes = 0;
+  const MissingTokenizerFiles& missing_tokenizer_files;
+};
+
 // Weights, tokenizer and config.json, in this order: a directory with a config.json is whole.
 Result<std::vector<std::string>> write_published(FileSystem& fs, const ModelDirectory& model, const Family& family,
-                                                 const std::string& directory, bool bf16, uint64_t shard_bytes) {
+                                                 const std::string& directory, const PublishedForm& form) {
   STRAND_ASSIGN(std::vector<TensorToWrite> tensors, tensors_to_write(family, model.config, model.table, model.weights));
   SafetensorsOptions options;
-  options.type = bf16 ? TensorType::kBF16 : TensorType::kF32;
+  options.type = form.bf16 ? TensorType::kBF16 : TensorType::kF32;
   STRAND_ASSIGN(std::vector<std::string> files,
-                write_safetensors_model(fs, directory, std::move(tensors), shard_bytes, options));
+                write_safetensors_model(fs, directory, std::move(tensors), form.shard_bytes, options));
   STRAND_TRY(copy_tokenizer(fs, model.tokenizer_directory, directory, &files));
+  if (form.missing_tokenizer_files) {
+    STRAND_ASSIGN(const auto missing, form.missing_tokenizer_files(model.tokenizer_directory, family.name));
+    for (const auto& [name, content] : missing) {
+      STRAND_TRY(write_file_atomically(fs, directory + "/" + name, content));
+      files.push_back(name);
+    }
+  }
   Json config = family.write_config(model.config, special_ids(fs, family, model.tokenizer_directory));
-  config["torch_dtype"] = bf16 ? "bfloat16" : "float32";
+  config["torch_dtype"] = form.bf16 ? "bfloat16" : "float32";
   files.emplace_back("config.json");
   STRAND_TRY(write_file_atomically(fs, directory + "/config.json", dump_json(config, 2) + "\n"));
   return files;
+}
+
+// The parameters of a task, taken aside before they are left out.
+std::vector<TensorToWrite> task_head(const ModelDirectory& model) {
+  std::vector<TensorToWrite> tensors;
+  for (const ParameterInfo& parameter : model.table) {
+    if (!parameter.name.starts_with("task.")) continue;
+    const auto* first = model.weights.data() + parameter.first_element;
+    tensors.push_back({parameter.name, parameter.shape,
+                       [values = std::vector<float>(first, first + parameter.elements)](std::span<float> out) {
+                         std::ranges::copy(values, out.begin());
+                         return Status();
+                       }});
+  }
+  return tensors;
+}
+
+// With the job file, which says pooling and labels.
+Status write_task_head(FileSystem& fs, const ExportOptions& options, std::vector<TensorToWrite> head,
+                       std::vector<std::string>* files) {
+  files->emplace_back("task_head.safetensors");
+  STRAND_TRY(write_safetensors(fs, options.directory + "/" + files->back(), std::move(head)));
+  const std::string job = options.source + "/job.toml";
+  if (!fs.exists(job)) return {};
+  STRAND_ASSIGN(const std::string text, fs.read_file(job));
+  files->emplace_back("job.toml");
+  return write_file_atomically(fs, options.directory + "/" + files->back(), text);
 }
 
 }  // namespace
@@ -81,7 +121,8 @@ Result<ImportedModel> import_model(FileSystem& fs, const ImportOptions& options)
   STRAND_TRY(claim_empty(fs, options.run_directory));
   const std::string weights = options.run_directory + "/weights";
   STRAND_TRY(fs.make_directories(weights));
-  STRAND_TRY(write_published(fs, model, *family, weights, /*bf16=*/false, /*shard_bytes=*/0));
+  STRAND_TRY(
+      write_published(fs, model, *family, weights, {.missing_tokenizer_files = options.missing_tokenizer_files}));
   ImportedModel out{options.run_directory,
                     model.family,
                     model.config,
@@ -95,6 +136,7 @@ Result<ImportedModel> import_model(FileSystem& fs, const ImportOptions& options)
 
 Result<ExportedModel> export_model(FileSystem& fs, const ExportOptions& options) {
   STRAND_ASSIGN(ModelDirectory model, load_model_directory(fs, options.source, options.step));
+  std::vector<TensorToWrite> head = task_head(model);
   leave_out_tasks(&model);
   if (!model.complete()) {
     return bad_input(concat(options.source,
@@ -105,7 +147,10 @@ Result<ExportedModel> export_model(FileSystem& fs, const ExportOptions& options)
   STRAND_ASSIGN(const Family* family, family_for_export(model.config));
   STRAND_TRY(claim_empty(fs, options.directory));
   ExportedModel out;
-  STRAND_ASSIGN(out.files, write_published(fs, model, *family, options.directory, options.bf16, options.shard_bytes));
+  if (!head.empty()) STRAND_TRY(write_task_head(fs, options, std::move(head), &out.files));
+  const PublishedForm form{options.bf16, options.shard_bytes, options.missing_tokenizer_files};
+  STRAND_ASSIGN(const auto written, write_published(fs, model, *family, options.directory, form));
+  out.files.insert(out.files.end(), written.begin(), written.end());
   out.origin = model.origin;
   out.family = family->name;
   out.architecture = family->architecture;

@@ -1,6 +1,9 @@
 #include "worker/weights/model_directory.h"
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
+#include <utility>
 
 #include "ops/core/thread_pool.h"
 #include "shared/base/text.h"
@@ -74,7 +77,23 @@ bool ModelDirectory::complete() const {
   return std::ranges::all_of(present, [](bool there) { return there; });
 }
 
+// "RUN/checkpoints/step-200" names a run and a step.
+static std::optional<std::pair<std::string, Step>> as_checkpoint(const std::string& path) {
+  static const std::string kBetween = "/checkpoints/step-";
+  const std::string trimmed = path.substr(0, path.find_last_not_of('/') + 1);
+  const size_t at = trimmed.rfind(kBetween);
+  if (at == std::string::npos) return std::nullopt;
+  const char *begin = trimmed.data() + at + kBetween.size(), *end = trimmed.data() + trimmed.size();
+  Step step = 0;
+  const auto parsed = std::from_chars(begin, end, step);
+  if (begin == end || parsed.ptr != end || parsed.ec != std::errc()) return std::nullopt;
+  return std::pair(trimmed.substr(0, at), step);
+}
+
 Result<ModelDirectory> load_model_directory(FileSystem& fs, const std::string& directory, Step step) {
+  if (const auto checkpoint = as_checkpoint(directory); checkpoint && step < 0) {
+    return load_model_directory(fs, checkpoint->first, checkpoint->second);
+  }
   if (!fs.exists(directory)) return not_found(concat(directory, ": does not exist; check the spelling of the path"));
   if (fs.exists(directory + "/checkpoints")) return load_run(fs, directory, step);
   if (step > 0) return bad_input(concat(directory, ": has no checkpoints, so no step ", step));
@@ -131,7 +150,7 @@ void leave_out_tasks(ModelDirectory* model) {
   model->table.resize(kept);
   model->present.resize(kept);
   model->weights.resize(static_cast<size_t>(elements));
-  if (!left.empty()) model->notes.push_back("left out, a task's head: " + join(left, ", "));
+  if (!left.empty()) model->notes.push_back("not among the weights, a task's head: " + join(left, ", "));
   note_missing(model);
 }
 

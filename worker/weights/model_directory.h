@@ -1,5 +1,6 @@
-// A model as a directory: what `strand digest`, `strand export` and model.init take. Three kinds, tried in this order:
+// A model as a directory: what `strand digest`, `strand export` and model.init take. Four kinds, tried in this order:
 //   a run of strand run     DIR/checkpoints/step-S/{manifest, parts}       (docs/checkpoint_format.md)
+//   one of its checkpoints DIR/checkpoints/step-S
 //   a run of strand import  DIR/weights/{manifest.json, published weights}
 //   published weights       DIR/{config.json, model.safetensors or pytorch_model.bin or shards of either}
 // docs/weights_format.md describes the last two.
@@ -32,7 +33,7 @@ struct ModelDirectory {
 };
 
 // Reads and verifies; `step` >= 0 names a checkpoint of a run, else the newest valid one counts. kNotFound when it is
-// none of the three; kBadInput or kCorrupt, naming the file, when it is damaged or contradicts itself.
+// none of them; kBadInput or kCorrupt, naming the file, when it is damaged or contradicts itself.
 Result<ModelDirectory> load_model_directory(FileSystem& fs, const std::string& directory, Step step = -1);
 
 // Draws the absent parameters from `seed`, as a job with this train.seed would (params/initial_weights.h), and says so

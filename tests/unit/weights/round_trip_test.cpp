@@ -252,7 +252,7 @@ TEST(ModelDirectoryTest, ATasksHeadIsLeftOut) {
         << parameter.name;
   }
   ASSERT_EQ(model.notes.size(), 2u);
-  EXPECT_EQ(model.notes[0], "left out, a task's head: task.head.0.weight");
+  EXPECT_EQ(model.notes[0], "not among the weights, a task's head: task.head.0.weight");
   EXPECT_TRUE(model.notes[1].starts_with("not in this run, so not written: head.transform.weight")) << model.notes[1];
 }
 
