@@ -1,11 +1,12 @@
-// What a group of workers costs: real processes that take one step each in turn, so that what else the machine does
+// What a group of workers costs: real processes that take some steps each in turn, so that what else the machine does
 // meets all of them. Ends with 1 when a bar is missed.
-//   group_bench [--rounds N] [--seconds N, at most, of each] [--preset NAME] [--vocabulary N] [--micro-batches N, of a
-//   lane] [--schedule NAME]
-//               [--only overhead|replicas|stages|messages]
+//   group_bench [--rounds N] [--seconds N, at most, of each] [--steps N, in a row] [--preset NAME] [--vocabulary N]
+//               [--lanes N] [--micro-batches N, of a lane] [--schedule NAME]
+//               [--only overhead|replicas|stages|messages|pulls]
 // overhead: 1x1 through the shards beside Trainer::step, two threads, at most 1% longer.
 // replicas: 1x2 with a thread each beside 1x1 with two threads, at least 90% of its tokens per second.
 // stages:   2x1 with a thread each beside the simulator with the measured instruction times, at most 1.10 of it.
+// pulls:    1x4 with a thread each beside 1x1 with two; no bar.
 // messages: what 1, 2, 4 and 8 workers send each other in a step with few rows; for the norm one message from each to
 // the
 //   norm worker and one back, its own not counted.
@@ -54,7 +55,7 @@ JobSpec job(const Options& options) {
   spec.model.config = *preset;
   spec.model.config.vocabulary = number(options, "--vocabulary");
   spec.train.steps = 1'000'000;  // more than are taken
-  spec.train.lanes = 4;
+  spec.train.lanes = number(options, "--lanes");
   spec.train.micro_batch = 4;
   spec.train.micro_batches_per_lane = number(options, "--micro-batches");
   spec.train.precision = Precision::kFp32;
@@ -74,7 +75,7 @@ void in_turns(const std::vector<ForkedGroup*>& groups, const Options& options,
     if (round > 0 && to_seconds(clock.now() - begin) > static_cast<double>(number(options, "--seconds"))) return;
     for (size_t i = 0; i < groups.size(); ++i) {
       const size_t at = round % 2 == 0 ? i : groups.size() - 1 - i;
-      steps[at] = groups[at]->step();
+      steps[at] = groups[at]->step(number(options, "--steps"));
     }
     if (round >= 0) each(steps);
   }
@@ -94,9 +95,7 @@ struct Pair {
     second.push_back(b.seconds);
     ratios.push_back(b.seconds / a.seconds);
     processor.push_back(b.processor / a.processor);
-    double computed = 0;
-    for (const MemberStep& member : b.members) computed = std::max(computed, member.computed);
-    tail.push_back(1e3 * (b.seconds - computed));
+    tail.push_back(1e3 * b.tail);
   }
   void print(const char* a, const char* b) const {
     std::printf("  %s: %s s, best %.4f\n  %s: %s s, best %.4f\n", a, spread(first, 4).c_str(), quantile(first, 0), b,
@@ -140,12 +139,12 @@ bool measure_stages(const Options& options) {
     const MemberStep &first = s[1].members[0], &last = s[1].members[1];
     const auto expected = simulate(*schedule, {first.instructions, last.instructions}, LinkModel{});
     STRAND_CHECK(expected.ok() && expected->deadlock.empty());
-    const double computed = std::max(first.computed, last.computed);
+    const double pass = std::max(first.last_pass, last.last_pass);
     measured.push_back(s[1].seconds);
     simulated.push_back(expected->makespan);
     ratios.push_back(s[1].seconds / expected->makespan);
-    passes.push_back(computed / expected->makespan);
-    tail.push_back(1e3 * (s[1].seconds - computed));
+    passes.push_back(pass / expected->makespan);
+    tail.push_back(1e3 * s[1].tail);
     against_one.push_back(s[0].seconds / s[1].seconds);
   });
   std::printf("2x1 with one thread each, %s\n  measured step: %s s\n  simulated with its instruction times: %s s\n",
@@ -154,6 +153,18 @@ bool measure_stages(const Options& options) {
               spread(passes, 4).c_str(), spread(tail, 1).c_str());
   std::printf("  tokens per second, 2x1 / 1x1 with two threads: %s\n", spread(against_one, 4).c_str());
   return within(quantile(ratios, 0.5) <= kStagesBar, "at most 1.10");
+}
+
+void measure_pulls(const Options& options) {
+  const JobSpec spec = job(options);
+  ForkedGroup one(spec, {.threads = 2}), four(spec, {.replicas = 4, .threads = 1}, /*count=*/true);
+  Pair pair;
+  in_turns({&one, &four}, options, [&](const std::vector<GroupStep>& s) { pair.add(s[0], s[1]); });
+  std::printf("1x4 with one thread each beside 1x1 with two\n");
+  pair.print("1x1", "1x4");
+  const auto pulled = static_cast<double>(four.counted().at("range_data").bytes);
+  std::printf("  weights pulled: %.1f%% of their bytes while the receiver's first blocks computed already\n",
+              100 * static_cast<double>(four.pulled_in_passes()) / pulled);
 }
 
 // Steps with few rows.
@@ -193,6 +204,7 @@ int run(const Options& options) {
   if (only.empty() || only == "overhead") good = measure_overhead(options) && good;
   if (only.empty() || only == "replicas") good = measure_replicas(options) && good;
   if (only.empty() || only == "stages") good = measure_stages(options) && good;
+  if (only == "pulls") measure_pulls(options);
   if (only.empty() || only == "messages") {
     for (const auto& [stages, replicas] :
          {std::pair{1, 1}, {1, 2}, {1, 4}, {1, 8}, {2, 1}, {4, 1}, {8, 1}, {2, 2}, {2, 4}}) {
@@ -207,9 +219,9 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  strand::Options options = {{"--rounds", "11"},     {"--seconds", "3600"},    {"--preset", "omni-dna-20m"},
-                             {"--vocabulary", "16"}, {"--micro-batches", "4"}, {"--schedule", "1f1b"},
-                             {"--only", ""}};
+  strand::Options options = {{"--rounds", "11"},           {"--seconds", "3600"},  {"--steps", "1"},
+                             {"--preset", "omni-dna-20m"}, {"--vocabulary", "16"}, {"--lanes", "4"},
+                             {"--micro-batches", "4"},     {"--schedule", "1f1b"}, {"--only", ""}};
   for (int i = 1; i < argc; i += 2) {
     if (i + 1 == argc || options.count(argv[i]) == 0) {
       std::fprintf(stderr, "unknown option or missing value: %s\n", argv[i]);

@@ -29,12 +29,15 @@ constexpr size_t kKinds = std::variant_size_v<ShardBody>;
 
 struct Counts {
   std::array<std::atomic<uint64_t>, kKinds> messages{}, bytes{};
+  std::atomic<uint64_t> pulled_in_passes{0};
 };
 
 // Counts what is sent, by kind. What is said again, because an answer is late on a busy machine, counts once.
 class CountingTransport final : public Transport {
  public:
-  CountingTransport(std::unique_ptr<Transport> under, Counts* counts) : under_(std::move(under)), counts_(counts) {}
+  // `in_pass`: the member computes.
+  CountingTransport(std::unique_ptr<Transport> under, Counts* counts, const std::atomic<bool>* in_pass)
+      : under_(std::move(under)), counts_(counts), in_pass_(in_pass) {}
   Result<SocketId> bind(const std::string& endpoint) override { return under_->bind(endpoint); }
   Result<SocketId> connect(const std::string& endpoint, const std::string& id) override {
     return under_->connect(endpoint, id);
@@ -51,12 +54,21 @@ class CountingTransport final : public Transport {
       counts_->bytes[message->body.index()] += frame.size();
     return under_->send(socket, peer, std::move(frames));
   }
-  Result<std::optional<Incoming>> receive(Duration wait) override { return under_->receive(wait); }
+  Result<std::optional<Incoming>> receive(Duration wait) override {
+    auto got = under_->receive(wait);
+    if (!got.ok() || !*got || (*got)->frames.size() < 2 || !in_pass_->load()) return got;
+    const auto message = decode_shard_message((*got)->frames[0].data(), (*got)->frames[0].size());
+    if (message.ok() && std::holds_alternative<RangeData>(message->body)) {
+      counts_->pulled_in_passes += (*got)->frames[1].size();
+    }
+    return got;
+  }
   void wake() override { under_->wake(); }
 
  private:
   std::unique_ptr<Transport> under_;
   Counts* counts_;
+  const std::atomic<bool>* in_pass_;
   std::set<std::tuple<size_t, uint64_t, SocketId>> said_;
 };
 
@@ -94,26 +106,36 @@ double processor_seconds() {
          1e-6 * static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
 }
 
-struct Asked {
+// What the bench writes.
+struct Wanted {
   Time at;
+  int64_t steps = 1;
+};
+struct Asked {
+  Wanted wanted;
   double processor = 0;  // seconds taken before
 };
 
 // Ready for a step: waits until it is wanted. The process ends when no more are.
 Asked wait_for_go(const Ends& ends) {
   Asked asked;
-  if (!read_all(ends.hear, &asked.at, sizeof asked.at)) _exit(0);
+  if (!read_all(ends.hear, &asked.wanted, sizeof asked.wanted)) _exit(0);
   asked.processor = processor_seconds();
   return asked;
 }
 
-void report(const Ends& ends, const Asked& asked, Time computed, Time committed, Time ready,
-            const std::vector<double>& instructions) {
-  const double times[] = {to_seconds(computed - asked.at), to_seconds(committed - asked.at),
-                          to_seconds(ready - asked.at), processor_seconds() - asked.processor,
-                          static_cast<double>(instructions.size())};
+// Of the last step of those asked for.
+struct Last {
+  Time begin, computed;
+  std::vector<double> instructions;
+};
+
+void report(const Ends& ends, const Asked& asked, const Last& last, Time ready) {
+  const Time at = asked.wanted.at;
+  const double times[] = {to_seconds(last.computed - at), to_seconds(ready - at), processor_seconds() - asked.processor,
+                          to_seconds(last.computed - last.begin), static_cast<double>(last.instructions.size())};
   write_all(ends.tell, times, sizeof times);
-  write_all(ends.tell, instructions.data(), instructions.size() * sizeof(double));
+  write_all(ends.tell, last.instructions.data(), last.instructions.size() * sizeof(double));
 }
 
 RandomSource source_of(const JobSpec& spec) {
@@ -128,10 +150,14 @@ void train_plainly(const JobSpec& spec, int threads, const Ends& ends) {
   RandomSource source = source_of(spec);
   while (true) {
     const Asked asked = wait_for_go(ends);
-    const auto result = (*trainer)->step(source);
-    STRAND_CHECK(result.ok(), result.ok() ? "" : result.error().message());
-    const Time end = clock.now();
-    report(ends, asked, end, end, end, {});
+    Last last;
+    for (int64_t i = 0; i < asked.wanted.steps; ++i) {
+      last.begin = clock.now();
+      const auto result = (*trainer)->step(source);
+      STRAND_CHECK(result.ok(), result.ok() ? "" : result.error().message());
+    }
+    last.computed = clock.now();
+    report(ends, asked, last, last.computed);
   }
 }
 
@@ -144,7 +170,7 @@ class Member {
     STRAND_CHECK(state.ok(), state.ok() ? "" : state.error().message());
     state_ = std::move(*state);
     auto transport = make_zmq_transport(std::nullopt, kMaxPeerFrame);
-    if (counts != nullptr) transport = std::make_unique<CountingTransport>(std::move(transport), counts);
+    if (counts != nullptr) transport = std::make_unique<CountingTransport>(std::move(transport), counts, &in_pass_);
     auto hub = PeerHub::start(std::move(transport), self_.endpoint, self_.worker, self_.incarnation);
     STRAND_CHECK(hub.ok(), hub.ok() ? "" : hub.error().message());
     hub_ = std::move(*hub);
@@ -163,30 +189,45 @@ class Member {
                                           OpContext{&pool_, &workspace_, Backend::kCpu},
                                           StageModelOptions{.dtype = DType::kF32, .schedule = kind_});
     lanes_ = deal_lanes(plan_.lanes, plan_.replicas, {})[static_cast<size_t>(self_.replica)];
+    for (uint32_t r = 0; r < state_->keys.size(); ++r) {
+      if (state_->keys[r].elements > 0) all_.push_back(r);
+    }
   }
 
   void run() {
     RandomSource source = source_of(spec_);
     session_->new_plan(plan_, {});
     Asked asked;
-    Time computed, committed;
-    std::vector<double> instructions;
+    Last last;
+    int64_t left = 0;
     while (true) {
       const auto news = session_->next(std::chrono::seconds(1));
       if (!news) continue;
-      if (const auto* done = std::get_if<StepDone>(&*news)) committed = done->at;
       if (const auto* failed = std::get_if<SessionFailed>(&*news)) STRAND_CHECK(false, failed->reason.message());
       const auto* wanted = std::get_if<ComputeStep>(&*news);
       if (wanted == nullptr) continue;
-      if (wanted->step > 1) report(ends_, asked, computed, committed, clock_.now(), instructions);
-      asked = wait_for_go(ends_);
-      instructions = compute(wanted->step, &source);
-      computed = clock_.now();
+      if (left == 0) {
+        if (wanted->step > 1) {
+          await(all_, wanted->step - 1);
+          report(ends_, asked, last, clock_.now());
+        }
+        asked = wait_for_go(ends_);
+        left = asked.wanted.steps;
+      }
+      --left;
+      last.begin = clock_.now();
+      last.instructions = compute(wanted->step, &source);
+      last.computed = clock_.now();
       session_->done_computing();
     }
   }
 
  private:
+  void await(const std::vector<uint32_t>& ranges, Step version) {
+    const Status there = session_->await(ranges, version, std::chrono::milliseconds(50), [] { return Status(); });
+    STRAND_CHECK(there.ok());
+  }
+
   std::vector<double> compute(Step step, BatchSource* source) {
     const PipelineShape shape{.stages = plan_.stages,
                               .chunks = static_cast<int>(spec_.parallel.chunks),
@@ -206,6 +247,11 @@ class Member {
       }
       session_->gradient(std::move(ready));
     };
+    work.await = [this, step](const std::vector<uint32_t>& ranges) {
+      await(ranges, step - 1);
+      in_pass_.store(true);
+      return Status();
+    };
     model_->begin(*schedule, std::move(work));
     StageLink* link = nullptr;
     if (shape.stages > 1) {
@@ -217,6 +263,7 @@ class Member {
       link = &session_->mailbox();
     }
     const auto traces = run_stage(*schedule, self_.stage, model_.get(), link, clock_, {});
+    in_pass_.store(false);
     STRAND_CHECK(traces.ok(), traces.ok() ? "" : traces.error().message());
     return compute_seconds({*traces}).front();
   }
@@ -231,6 +278,8 @@ class Member {
   Workspace workspace_;
   PipelineKind kind_ = PipelineKind::kOneForwardOneBackward;
   LaneRun lanes_;
+  std::vector<uint32_t> all_;  // ranges that this member computes with
+  std::atomic<bool> in_pass_{false};
   std::unique_ptr<StageState> state_;
   std::unique_ptr<PeerHub> hub_;
   std::unique_ptr<GroupSession> session_;
@@ -297,19 +346,23 @@ ForkedGroup::~ForkedGroup() {
   munmap(shared_, sizeof(Shared));
 }
 
-GroupStep ForkedGroup::step() {
-  const Time now = SystemClock().now();
-  for (const Child& child : children_) write_all(child.tell, &now, sizeof now);
+GroupStep ForkedGroup::step(int64_t steps) {
+  const Wanted wanted{SystemClock().now(), steps};
+  for (const Child& child : children_) write_all(child.tell, &wanted, sizeof wanted);
   GroupStep done;
+  double ready = 0, computed = 0;
   for (const Child& child : children_) {
     double times[5] = {};
     STRAND_CHECK(read_all(child.hear, times, sizeof times), "a member has ended");
     MemberStep member{times[0], times[1], times[2], times[3], std::vector<double>(static_cast<size_t>(times[4]))};
     STRAND_CHECK(read_all(child.hear, member.instructions.data(), member.instructions.size() * sizeof(double)));
-    done.seconds = std::max(done.seconds, member.ready);
-    done.processor += member.processor;
+    ready = std::max(ready, member.ready);
+    computed = std::max(computed, member.computed);
+    done.processor += member.processor / static_cast<double>(steps);
     done.members.push_back(std::move(member));
   }
+  done.seconds = ready / static_cast<double>(steps);
+  done.tail = ready - computed;
   return done;
 }
 
@@ -319,6 +372,10 @@ std::vector<std::string> message_names(std::index_sequence<I...>) {
   return {shard_message_name(ShardBody(std::in_place_index<I>))...};
 }
 }  // namespace
+
+uint64_t ForkedGroup::pulled_in_passes() const {
+  return shared_->counts.pulled_in_passes.load();
+}
 
 std::map<std::string, MessageCount> ForkedGroup::counted() const {
   const auto names = message_names(std::make_index_sequence<kKinds>());

@@ -63,9 +63,9 @@ LossSum Learner::measure(const OpContext& context, const Weights& weights, const
   return loss(context, weights, batch, {}, logits);
 }
 
-void Learner::forward(const OpContext& context, const Weights& weights, const PreparedBatch& batch, RunPlace at,
-                      Mode mode) {
-  chunks_[at.chunk].forward(context, weights, rows_of(batch, at), mode);
+bool Learner::forward(const OpContext& context, const Weights& weights, const PreparedBatch& batch, RunPlace at,
+                      Mode mode, const PartNeeded* needed) {
+  return chunks_[at.chunk].forward(context, weights, rows_of(batch, at), mode, needed);
 }
 
 ConstMatrix Learner::output(RunPlace at) const {

@@ -55,7 +55,9 @@ class Learner {
   // `batch` is the same in all calls for a micro batch; ids are read by the model's first run, targets and labels by
   // its last one.
   Matrix input(RunPlace at, int64_t tokens) { return chunks_[at.chunk].input(at.slot, tokens); }
-  void forward(const OpContext& context, const Weights& weights, const PreparedBatch& batch, RunPlace at, Mode mode);
+  // `needed` and what is returned: as Transformer::forward.
+  bool forward(const OpContext& context, const Weights& weights, const PreparedBatch& batch, RunPlace at, Mode mode,
+               const PartNeeded* needed = nullptr);
   // After forward, until the slot's next one; not of the model's last run.
   ConstMatrix output(RunPlace at) const;
   // The gradient of the run's output, to be filled before backward of any but the last run; after backward that of its

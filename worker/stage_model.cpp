@@ -59,7 +59,9 @@ StageModel::StageModel(const JobSpec& spec, const StageCut& cut, int stage, cons
       learner_(spec, cut.stages[static_cast<size_t>(stage)].chunks, local_table(cut.stages[static_cast<size_t>(stage)]),
                {.dtype = options.dtype, .split_backward = options.schedule == PipelineKind::kZeroBubbleH1}),
       uses_(uses_of(spec, cut, stage, ranges)),
-      sums_(cut.stages[static_cast<size_t>(stage)].gradient_elements, keys_of(uses_), spec.train.gradient_dtype) {}
+      sums_(cut.stages[static_cast<size_t>(stage)].gradient_elements, keys_of(uses_), spec.train.gradient_dtype) {
+  for (const RangeUse& use : uses_) ranges_of_part_[use.part].push_back(use.range);
+}
 
 // --- a step or an evaluation ----------------------------------------------------------------------------------------
 
@@ -70,7 +72,20 @@ void StageModel::forget() {
   flights_.clear();
   numbers_.clear();
   free_slots_.assign(chunks_, {});
-  data_wait_ = 0;
+  here_.clear();
+  data_wait_ = weights_wait_ = 0;
+}
+
+// Once for a part: until the last gradient is given away its weights stay as they are.
+Status StageModel::await(int64_t part) {
+  const AwaitRanges& await = evaluating_ ? evaluation_.await : step_.await;
+  const auto ranges = ranges_of_part_.find(part);
+  if (!here_.insert(part).second || !await || ranges == ranges_of_part_.end()) return {};
+  const SystemClock clock;
+  const Time asked = clock.now();
+  const Status status = await(ranges->second);
+  weights_wait_ += (clock.now() - asked).count();
+  return status;
 }
 
 void StageModel::begin(const PipelineSchedule& schedule, StageStep step) {
@@ -162,7 +177,10 @@ Result<Frame> StageModel::forward(int chunk, int micro_batch, const Frame& input
   const RunPlace place{c, at.slots[c]};
   const int64_t tokens = at.batch->view().tokens();
   if (!is_first(chunk)) STRAND_TRY(put(input, learner_.input(place, tokens), micro_batch));
-  learner_.forward(context_, weights(), *at.batch, place, evaluating_ ? Mode::kEvaluate : Mode::kTrain);
+  Status weights_here;
+  const PartNeeded needed = [&](int64_t part) { return (weights_here = await(part)).ok(); };
+  learner_.forward(context_, weights(), *at.batch, place, evaluating_ ? Mode::kEvaluate : Mode::kTrain, &needed);
+  STRAND_TRY(weights_here);
   Frame output;
   if (!is_last(chunk)) {
     output = frame_of(learner_.output(place));

@@ -9,9 +9,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "ops/core/context.h"
+#include "shared/base/clock.h"
 #include "shared/job_spec/job_spec.h"
 #include "shared/plan/group_plan.h"
 #include "shared/plan/stage_cut.h"
@@ -38,17 +40,23 @@ struct RangeGradient {
   std::vector<Piece> pieces;
 };
 
+// Called before weights of these ranges are read for the first time in a step or evaluation, a part of the model at a
+// time, in the order of the first micro batch's forwards; returns when they can be read and stay as they are, or why
+// they will not. None: all are there.
+using AwaitRanges = std::function<Status(const std::vector<uint32_t>& ranges)>;
+
 // What one step of one stage computes.
 struct StageStep {
   uint64_t first_row = 0;  // of the whole step: (step - 1) * rows_per_step
   LaneRun lanes;           // of this replica
-  Weights weights;         // over local_table(stage): not written to until every range was given away
+  Weights weights;         // over local_table(stage): a range is not written to from `await` until all were given away
   // Gives the rows of the lanes, a micro batch at a time and rising. Every stage reads them: blocks need the rows'
   // numbers and lengths, the first run their ids, the last their targets.
   BatchSource* source = nullptr;
   // Once for each use of each range of this stage, from within the calls of StageCompute, as soon as nothing adds to it
   // any more: blocks one after the other while the rest of the model is still at its backward. Should be quick.
   std::function<void(RangeGradient)> ready;
+  AwaitRanges await = nullptr;
 };
 
 // Forward only, of a fixed set: micro batch m has the rows from m * train.micro_batch on; the last may have fewer.
@@ -59,6 +67,7 @@ struct StageEvaluation {
   BatchSource* source = nullptr;
   // From the model's last run, in rising micro batch: its rows, their loss, and a task head's logits (else empty).
   std::function<void(const PreparedBatch& batch, const LossSum& loss, const std::vector<float>& logits)> measured;
+  AwaitRanges await = nullptr;
 };
 
 struct StageModelOptions {
@@ -84,6 +93,7 @@ class StageModel final : public StageCompute {
   Result<Frame> backward(int chunk, int micro_batch, const Frame& d_output) override;
   Result<Frame> backward_input(int chunk, int micro_batch, const Frame& d_output) override;
   Status backward_weight(int chunk, int micro_batch) override;
+  Duration waited() const override { return Duration(weights_wait_); }  // in `await`, since begin
 
   const HeadSpec* head() const { return learner_.head(); }      // of a task; null when pretraining
   int64_t data_wait_nanoseconds() const { return data_wait_; }  // since begin
@@ -109,6 +119,7 @@ class StageModel final : public StageCompute {
   static std::vector<KeyRange> keys_of(const std::vector<RangeUse>& uses);
 
   void forget();
+  Status await(int64_t part);
   Status take_rows(int micro_batch, PreparedBatch* batch);
   Flight& flight(int micro_batch);
   Status put(const Frame& from, Matrix to, int micro_batch) const;
@@ -131,6 +142,7 @@ class StageModel final : public StageCompute {
   size_t chunks_;
   Learner learner_;
   std::vector<RangeUse> uses_;
+  std::map<int64_t, std::vector<uint32_t>> ranges_of_part_;
   LaneSums sums_;
 
   // The step or evaluation at hand.
@@ -141,7 +153,8 @@ class StageModel final : public StageCompute {
   std::vector<std::vector<size_t>> free_slots_;          // by chunk
   std::vector<std::unique_ptr<PreparedBatch>> batches_;  // not in use
   std::map<int64_t, LaneNumbers> numbers_;               // by lane
-  int64_t data_wait_ = 0;
+  std::set<int64_t> here_;                               // parts whose weights have been waited for
+  int64_t data_wait_ = 0, weights_wait_ = 0;
 };
 
 }  // namespace strand

@@ -256,6 +256,23 @@ void SimRunner::read_rows() {
       const SimRow& read = arrived->second.rows[row];
       audit.add(range.first_row + row, read.sample, read.tokens.data(), read.tokens.size());
     }
+  if (spec_.parallel.ssp == 0) kept_.clear();
+  read_weights();
+}
+
+// Range after range, once each can be read; whoever waits for one sees a stop and a new plan.
+void SimRunner::read_weights() {
+  const Pass& pass = *pass_;
+  if (stop_ || !still_wanted(pass.generation)) return done_computing();
+  const std::vector<uint32_t>& needed = protocol()->needed();
+  while (kept_.size() < needed.size()) {
+    const uint32_t range = needed[kept_.size()];
+    const auto said = readable_.find(range);
+    const bool is_there = said != readable_.end() && said->second >= pass.step - 1;
+    if (!is_there) return later(cluster_->some(1, 5), [this] { read_weights(); });
+    kept_.push_back(store_->read(range));
+    if (cluster_->random.chance(0.3)) return later(cluster_->some(0, 3), [this] { read_weights(); });
+  }
     pass.audits[lane] += audit.sum();
     arrived_.erase(arrived);
     stream_->taken(range);
@@ -266,7 +283,20 @@ void SimRunner::read_rows() {
   later(wait, [this, pass] { hand_over(pass); });
 }
 
-// Range by range, with the weights as they were when the step was begun.
+// What was read must still be there: blocks are read again on the way back.
+void SimRunner::check_reads(const Pass& pass) {
+  if (spec_.parallel.ssp > 0) return;
+  const std::vector<uint32_t>& needed = protocol()->needed();
+  for (size_t i = 0; i < needed.size(); ++i) {
+    const uint64_t right = SerialRun::weights(cluster_->serial->state(needed[i], pass.step - 1));
+    if (kept_[i] == right && store_->read(needed[i]) == right) continue;
+    cluster_->violation(concat("worker ", process_->id().value, ": step ", pass.step, " reads range ", needed[i],
+                               kept_[i] == right ? ", which changes under it" : " in another version"));
+  check_reads(pass);
+  }
+}
+
+// Range by range, with the weights as they were read.
 void SimRunner::hand_over(const Pass& pass) {
   if (stop_ || !still_wanted(pass.generation)) return done_computing();
   const auto& ranges = cluster_->job->ranges;

@@ -37,6 +37,7 @@ void SimRunner::turn() {
   SessionInbox::Batch batch = inbox_.take();
   if (batch.plan || !protocol()->training()) snapshot();
   session_->turn(std::move(batch), cluster_->now());
+  if (session_->updates_left()) wake();
 }
 
 void SimRunner::on_mail(const ShardMail& mail) {
@@ -51,6 +52,7 @@ void SimRunner::on_mail(const ShardMail& mail) {
   }
   if (!protocol()->training()) snapshot();
   session_->on_mail(changed, cluster_->now());
+  if (session_->updates_left()) wake();
 }
 
 // --- what the session needs -----------------------------------------------------------------------------------------
@@ -80,8 +82,9 @@ void SimRunner::tell(SessionNews news) {
   later(cluster_->random.between(Duration(0), std::chrono::milliseconds(2)), [this] { next_news(); });
 }
 
-// The pass that follows reads these, whatever is committed meanwhile (with bsp nothing is).
+// With ssp the pass that follows reads these, whatever is committed meanwhile.
 void SimRunner::keep_weights() {
+  if (spec_.parallel.ssp == 0) return;
   kept_.clear();
   for (const uint32_t range : protocol()->needed()) kept_.push_back(store_->read(range));
 }

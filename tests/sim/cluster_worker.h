@@ -69,6 +69,8 @@ class SimRunner final : private SessionHost {
   Status on(const PeersSuspected& peers);
   Status on(const SessionFailed& failed);
   bool still_wanted(Generation generation) const { return newest_ == generation; }
+  void read_weights();
+  void check_reads(const Pass& pass);
   void read_rows();
   void hand_over(const Pass& pass);
   void done_computing();
@@ -88,6 +90,7 @@ class SimRunner final : private SessionHost {
   void tell(SessionNews news) override;
   void set_peers(const std::vector<GroupMember>&) override {}
   void keep_weights() override;
+  void readable(uint32_t range, Step version) override { readable_[range] = version; }
   int64_t save(const GroupPlan& plan, Step step, const std::vector<uint32_t>& led) override;
   Step choose_checkpoint(const std::vector<Step>& known) override;
   void load(const LoadCheckpoint& load) override;
@@ -110,7 +113,8 @@ class SimRunner final : private SessionHost {
   Generation newest_;
   std::deque<SessionNews> news_;
   bool turn_pending_ = false;
-  std::vector<uint64_t> kept_;  // weights of the ranges the next pass reads
+  std::map<uint32_t, Step> readable_;  // as last said
+  std::vector<uint64_t> kept_;         // weights that the pass reads, of the first ranges of needed()
 
   std::unique_ptr<DataStream> stream_;
   DatasetStatus dataset_;

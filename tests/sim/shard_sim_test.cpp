@@ -197,5 +197,8 @@ TEST(ShardSim, FindsANormSentBeforeTheBackupAcknowledged) {
   expect_found(Plant::kNormBeforeAck);
 }
 
+TEST(ShardSim, FindsWeightsReadBeforeTheyAreThere) {
+  expect_found(Plant::kReadTooEarly);
+}
 }  // namespace
 }  // namespace strand::sim

@@ -61,6 +61,9 @@ void ShardWorld::start(Process& p) {
   p.alive = p.known = true;
   p.paused_until = {};
   p.stage = -1;
+  p.updating = false;
+  p.pass = nullptr;
+  p.readable.clear();
   p.store = std::make_unique<SymbolicStore>(serial_.get(), [this, id = p.id](const std::string& text) {
     violation(concat("worker ", id.value, ": ", text));
   });
@@ -105,13 +108,19 @@ void ShardWorld::happens(Process& p, const ProtocolEvent& event) {
   if (loaded != nullptr && loaded->generation == p.protocol->generation()) {
     for (const uint32_t range : p.loading.ranges) p.store->load(range, p.loading.step);
   }
+  if (const auto* ready = std::get_if<GradientReady>(&event)) check_still_there(p, *ready);
+  if (std::holds_alternative<UpdateNext>(event)) p.updating = false;
   for (const ProtocolAction& action : p.protocol->handle(event, queue_.now())) perform(p, action);
+  if (p.updating || p.protocol->updates_left() == 0) return;
+  p.updating = true;
+  const Duration wait = random_.between(Duration(0), std::chrono::milliseconds(2));
+  queue_.after(wait, [this, i = index_of(p.id), inc = p.incarnation] { when_awake(i, inc, UpdateNext{}); });
 }
 
 void ShardWorld::deliver(size_t to, const ShardMail& mail) {
   Process& p = workers_[to];
   if (!p.alive) return;
-  if (shape_.plant == Plant::kNothing || shape_.plant == Plant::kNormBeforeAck) {
+  if (shape_.plant != Plant::kNoFencing && shape_.plant != Plant::kClosedOnCount) {
     when_awake(to, p.incarnation, mail);
     return;
   }
@@ -132,7 +141,11 @@ void ShardWorld::deliver(size_t to, const ShardMail& mail) {
 
 void ShardWorld::perform(Process& p, const ProtocolAction& action) {
   if (const auto* out = std::get_if<SendToWorker>(&action)) send(p, *out);
-  if (const auto* step = std::get_if<StartStep>(&action)) compute(p, *step);
+  if (const auto* step = std::get_if<StartStep>(&action)) start_pass(p, *step);
+  if (const auto* here = std::get_if<RangeReadable>(&action)) {
+    p.readable[here->range] = here->version;
+    if (p.pass && std::exchange(p.pass->waits, false)) read_next(index_of(p.id), p.incarnation, p.pass);
+  }
   if (const auto* done = std::get_if<StepCommitted>(&action)) checks_->committed(member(p), done->record);
   if (const auto* failed = std::get_if<StepFailed>(&action)) {
     violation(concat("worker ", p.id.value, " failed step ", failed->record.step));
@@ -169,19 +182,75 @@ void ShardWorld::send(Process& p, const SendToWorker& action) {
   network_.send(p.id.value, action.to.value, [this, to, mail = action.message] { deliver(to, mail); });
 }
 
-// The training thread: reads the weights now, has the gradients of its lanes range by range a little later.
-void ShardWorld::compute(Process& p, const StartStep& start) {
+// --- the training thread ---------------------------------------------------------------------------------------------
+
+void ShardWorld::start_pass(Process& p, const StartStep& start) {
+  const int stage = find_member(plans_.at(start.generation.value), p.id)->stage;
+  const std::vector<uint32_t>& needed = p.protocol->needed();
+  auto pass = std::make_shared<Pass>(Pass{start, {}, 0, std::vector<uint64_t>(needed.size()), false});
+  for (const bool borrowed : {false, true}) {
+    for (size_t place = 0; place < needed.size(); ++place) {
+      if ((serial_->job().ranges[needed[place]].place.stage != stage) == borrowed) pass->order.push_back(place);
+    }
+  }
+  p.pass = pass;
+  if (shape_.staleness > 0) {  // from a copy of what is here now
+    for (; pass->reads < needed.size(); ++pass->reads) {
+      const uint32_t range = needed[pass->reads];
+      const Step version = p.protocol->readable(range);
+      if (version < start.step - 1 - shape_.staleness || version >= start.step) {
+        violation(concat("step ", start.step, " starts from version ", version, " of range ", range));
+      }
+      pass->weights[pass->reads] = p.store->read(range);
+    }
+  }
+  read_next(index_of(p.id), p.incarnation, pass);
+}
+
+bool ShardWorld::is_readable(const Process& p, uint32_t range) const {
+  const auto said = p.readable.find(range);
+  return said != p.readable.end() && said->second >= p.pass->start.step - 1;
+}
+
+// Waits until the range is said to be readable, reads what is there and computes for a while. A pass of an older
+// generation is put down.
+void ShardWorld::read_next(size_t worker, Incarnation incarnation, const std::shared_ptr<Pass>& pass) {
+  Process& p = workers_[worker];
+  if (!p.alive || p.incarnation != incarnation || p.pass != pass) return;
+  if (p.protocol->generation() != pass->start.generation) return;
+  const auto again = [this, worker, incarnation, pass] { read_next(worker, incarnation, pass); };
+  if (queue_.now() < p.paused_until) return queue_.at(p.paused_until, again);
+  if (pass->reads == pass->order.size()) return hand_over(p);
+  const size_t place = pass->order[pass->reads];
+  const uint32_t range = p.protocol->needed()[place];
+  if (shape_.plant != Plant::kReadTooEarly && !is_readable(p, range)) {
+    pass->waits = true;
+    return;
+  }
+  pass->weights[place] = p.store->read(range);
+  if (pass->weights[place] != SerialRun::weights(serial_->state(range, pass->start.step - 1))) {
+    violation(concat("worker ", p.id.value, ": step ", pass->start.step, " reads another version of range ", range));
+  }
+  ++pass->reads;
+  queue_.after(random_.between(Duration(0), std::chrono::milliseconds(3)), again);
+}
+
+// Until its last gradient is handed over, a pass may read every range once more.
+void ShardWorld::check_still_there(const Process& p, const GradientReady& ready) {
+  if (shape_.staleness > 0 || ready.generation != p.protocol->generation() || ready.step != p.pass->start.step) return;
+  for (size_t place = 0; place < p.pass->weights.size(); ++place) {
+    const uint32_t range = p.protocol->needed()[place];
+    if (p.store->read(range) == p.pass->weights[place]) continue;
+    violation(concat("worker ", p.id.value, ": range ", range, " changes under step ", p.pass->start.step));
+  }
+}
+
+// Has the gradients of its lanes range by range a little later.
+void ShardWorld::hand_over(Process& p) {
+  const StartStep start = p.pass->start;
   const GroupPlan& plan = plans_.at(start.generation.value);
   const GroupMember& self = *find_member(plan, p.id);
-  std::vector<uint64_t> weights;
-  for (const uint32_t range : p.protocol->needed()) {
-    const Step version = p.protocol->readable(range);
-    const bool right = shape_.staleness == 0 ? version == start.step - 1
-                                             : version >= start.step - 1 - shape_.staleness && version < start.step;
-    if (!right) violation(concat("step ", start.step, " starts from version ", version, " of range ", range));
-    weights.push_back(p.store->read(range));
-  }
-  const LaneRun run = deal_lanes(plan.lanes, plan.replicas, {})[static_cast<size_t>(self.replica)];
+  const LaneRun run = deal_lanes(plan.lanes, plan.replicas, plan.lane_shares)[static_cast<size_t>(self.replica)];
   const auto& ranges = serial_->job().ranges;
   Duration wait = random_.between(std::chrono::milliseconds(1), std::chrono::milliseconds(20));
   for (const uint32_t range : p.protocol->needed()) {
@@ -191,7 +260,7 @@ void ShardWorld::compute(Process& p, const StartStep& start) {
       GradientReady ready{start.generation, start.step, range, use, {}};
       for (const LaneSubtree& subtree : largest_subtrees(run)) {
         GradientReady::Piece piece{subtree, nullptr, {}};
-        piece.sum = bulk_of(serial_->subtree_gradient(start.step, subtree, range, use, weights));
+        piece.sum = bulk_of(serial_->subtree_gradient(start.step, subtree, range, use, p.pass->weights));
         const int64_t first = subtree.index << subtree.level, count = int64_t{1} << subtree.level;
         for (int64_t lane = first; use == 0 && is_first && lane < first + count; ++lane) {
           piece.numbers.push_back(serial_->numbers(start.step, lane, self.stage == 0, self.stage == shape_.stages - 1));
@@ -326,7 +395,7 @@ bool ShardWorld::finished() const {
   for (const GroupMember& m : plan->second.members) {
     const Process& p = workers_[static_cast<size_t>(m.worker.value - 1)];
     if (!p.alive || p.protocol->generation().value != generation_ || !p.protocol->training()) return false;
-    if (p.protocol->committed() != shape_.last_step) return false;
+    if (p.protocol->committed() != shape_.last_step || p.protocol->updates_left() > 0) return false;
   }
   return true;
 }

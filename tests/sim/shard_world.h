@@ -24,6 +24,7 @@ enum class Plant {
   kNoFencing,      // whatever arrives is made to look as of the receiver's generation
   kClosedOnCount,  // the norm is closed by as many messages as there are workers, whoever sent them
   kNormBeforeAck,  // the primary takes a sum on its way to the backup as held by it
+  kReadTooEarly,   // the training thread does not wait for the weights of a range before it reads them
 };
 
 struct WorldShape {
@@ -65,6 +66,14 @@ class ShardWorld {
 
  private:
   struct Process {
+  // The training thread at work: reads range after range, then hands over gradients.
+  struct Pass {
+    StartStep start;
+    std::vector<size_t> order;      // of reading: places in needed(), by block, a borrowed embedding last
+    size_t reads = 0;               // of these
+    std::vector<uint64_t> weights;  // by place
+    bool waits = false;             // for the next one to be readable
+  };
     WorkerId id;
     Incarnation incarnation;
     bool alive = false, known = true;  // known: the coordinator counts on it
@@ -72,6 +81,9 @@ class ShardWorld {
     int stage = -1;          // in its last plan
     LoadCheckpoint loading;  // the newest
     std::unique_ptr<SymbolicStore> store;
+    bool updating = false;   // an update is about to be done
+    std::shared_ptr<Pass> pass;
+    std::map<uint32_t, Step> readable;  // as last said
     std::unique_ptr<CommitProtocol> protocol;
   };
 
@@ -83,7 +95,11 @@ class ShardWorld {
   void deliver(size_t to, const ShardMail& mail);
   void perform(Process& p, const ProtocolAction& action);
   void send(Process& p, const SendToWorker& action);
-  void compute(Process& p, const StartStep& start);
+  void start_pass(Process& p, const StartStep& start);
+  void read_next(size_t worker, Incarnation incarnation, const std::shared_ptr<Pass>& pass);
+  bool is_readable(const Process& p, uint32_t range) const;
+  void check_still_there(const Process& p, const GradientReady& ready);
+  void hand_over(Process& p);
   bool finished() const;
   void check_end();
   size_t index_of(WorkerId id) const { return static_cast<size_t>(id.value - 1); }

@@ -270,6 +270,12 @@ ExecutorOptions GroupRunner::executor_options() const {
     if (stop_.load()) return Error(ErrorCode::kStopped, "asked to stop");
     return session_->still_wanted(plan_.generation);
   };
+AwaitRanges GroupRunner::await_version(Step version) {
+  return [this, version, options = executor_options()](const std::vector<uint32_t>& ranges) {
+    return session_->await(ranges, version, options.slice, options.still_wanted);
+  };
+}
+
   return options;
 }
 
@@ -298,6 +304,7 @@ Status GroupRunner::compute(Step step) {
     for (RangeGradient::Piece& p : gradient.pieces) {
       auto sum = std::make_shared<FloatBulk>(p.sum, gradient.elements, std::move(p.keeper));
       ready.pieces.push_back({p.subtree, std::move(sum), std::move(p.numbers)});
+  work.await = await_version(step - 1);
     }
     session_->gradient(std::move(ready));
   };
@@ -327,6 +334,7 @@ Result<EvaluationResult> GroupRunner::evaluate(Step step, uint64_t rows) {
     nats += loss.loss;
     result.tokens += loss.targets;
     for (const int32_t target : batch.targets()) {
+  work.await = await_version(step);
       if (target != kIgnoredTarget) result.bases += dataset_.token_bases[static_cast<size_t>(target)];
     }
   };

@@ -58,6 +58,7 @@ class GroupRunner final : public Runner {
   Status finish();
   // A pass of this stage: `error` ends the job, or was only the end of a pass that nobody wants any more.
   Status outcome(const Status& error);
+  AwaitRanges await_version(Step version);
   ExecutorOptions executor_options() const;
   StageLink* open_link(Step step, uint32_t pass, const PipelineShape& shape);
   bool evaluates_after(Step step) const;

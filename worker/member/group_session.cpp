@@ -24,7 +24,8 @@ GroupSession::GroupSession(GroupSessionOptions options, PeerHub* hub, StageState
       session_(options_.spec,
                session_options(options_.spec, options_.job, options_.self, options_.incarnation, state->ranges),
                &store_, this, clock->now()),
-      mailbox_(options_.job, options_.self, options_.incarnation, *clock, [hub] { hub->wake(); }) {
+      mailbox_(options_.job, options_.self, options_.incarnation, *clock, [hub] { hub->wake(); }),
+      gate_(state->ranges.size()) {
   hub_->attach(this);
 }
 
@@ -43,6 +44,7 @@ void GroupSession::new_plan(GroupPlan plan, std::vector<Step> checkpoints) {
     newest_generation_.store(generation.value);
   }
   mailbox_.interrupt(generation, Error(ErrorCode::kStopped, "a new plan of the group has come"));
+  gate_.wake();
   hub_->wake();
 }
 
@@ -84,6 +86,13 @@ Status GroupSession::still_wanted(Generation generation) const {
   return Error(ErrorCode::kStopped, "a new plan of the group has come");
 }
 
+Status GroupSession::await(const std::vector<uint32_t>& ranges, Step version, Duration slice,
+                           const std::function<Status()>& still_wanted) {
+  if (options_.spec.parallel.ssp > 0) return {};
+  while (!gate_.wait(ranges, version, slice)) STRAND_TRY(still_wanted());
+  return {};
+}
+
 void GroupSession::tell(SessionNews news) {
   {
     const std::lock_guard lock(mutex_);
@@ -117,6 +126,7 @@ void GroupSession::on_turn() {
   if (batch.loaded) loader_.join();
   session_.turn(std::move(batch), clock_->now());
   for (auto& out : mailbox_.flush(clock_->now())) hub_->send(out.to, out.message, out.bulk);
+  if (session_.updates_left()) hub_->wake();  // after what has come meanwhile
 }
 
 void GroupSession::send(const SendToWorker& message) {

@@ -2,8 +2,10 @@
 // of the pipeline, checkpoints copied aside at the commits they are of. The training thread hears from it what to do
 // next, and hands it gradients.
 //
-// While the training thread computes, the weights it reads stay as they are: with bsp nothing is committed before its
-// own gradients are handed over, and a new plan, which may change anything, waits until it has put its work down.
+// While the training thread computes, the weights it reads stay as they are: with bsp it waits for each range to come
+// to the version that it needs, and nothing is committed beyond that before its own gradients are handed over
+// (CommitProtocol, "Who reads while who writes"); a new plan, which may change anything, waits until it has put its
+// work down. With ssp it computes with a copy.
 #pragma once
 
 #include <atomic>
@@ -25,6 +27,7 @@
 #include "worker/group/peer_hub.h"
 #include "worker/group/stage_mailbox.h"
 #include "worker/member/member_session.h"
+#include "worker/member/range_gate.h"
 #include "worker/member/stage_state.h"
 #include "worker/model/layout.h"
 #include "worker/params/commit_protocol.h"
@@ -66,6 +69,12 @@ class GroupSession final : public PeerHub::Client, private SessionHost {
   Status still_wanted(Generation generation) const;
   // What the work at hand computes with. With ssp others are committed meanwhile, and it is a copy.
   Weights weights() const;
+  // Returns when all of these ranges can be read in `version`, that of the weights of the work at hand, and stay so
+  // until its last gradient is handed over; at once with ssp. Or, as soon as `still_wanted` says so, with its error:
+  // asked at each new plan, and every `slice`. There is no other limit: for as long as a range does not come the
+  // protocol names whom it waits for, and a new plan follows.
+  Status await(const std::vector<uint32_t>& ranges, Step version, Duration slice,
+               const std::function<Status()>& still_wanted);
   // For the passes of one (generation, step).
   StageMailbox& mailbox() { return mailbox_; }
 
@@ -84,6 +93,7 @@ class GroupSession final : public PeerHub::Client, private SessionHost {
   }
   Step choose_checkpoint(const std::vector<Step>& known) override;
   void load(const LoadCheckpoint& load) override;
+  void readable(uint32_t range, Step version) override { gate_.open(range, version); }
   Status load_ranges_of(const LoadCheckpoint& load);
   Status initial_weights();
 
@@ -104,6 +114,7 @@ class GroupSession final : public PeerHub::Client, private SessionHost {
   std::vector<float> kept_;  // with ssp: the weights of the step that is being computed
   std::vector<BFloat16> kept_bf16_;
   std::thread loader_;
+  RangeGate gate_;
 
   // Between the threads.
   std::atomic<uint64_t> newest_generation_{0};

@@ -94,6 +94,7 @@ void MemberSession::turn(SessionInbox::Batch batch, Time now) {
     }
   }
   look_for_the_end();
+  if (updates_left()) handle(UpdateNext{}, now);
 }
 
 void MemberSession::on_mail(const ShardMail& mail, Time now) {
@@ -137,6 +138,8 @@ void MemberSession::act(const ProtocolAction& action, Time now) {
     host_->keep_weights();
     host_->tell(ComputeStep{start->generation, start->step});
   } else if (const auto* done = std::get_if<StepCommitted>(&action)) {
+  } else if (const auto* here = std::get_if<RangeReadable>(&action)) {
+    host_->readable(here->range, here->version);
     committed(done->record, now);
   } else if (const auto* failed = std::get_if<StepFailed>(&action)) {
     host_->tell(SessionFailed{generation, bad_input(why_it_failed(failed->record))});
@@ -197,6 +200,7 @@ void MemberSession::committed(const StepRecord& record, Time now) {
   const bool stops = record.last && !is_leaving(planned_.plan, self_);
   if (protocol_.training() && (saves(record.step) || (stops && !is_saved(record.step)))) {
     done.checkpoint_wait_nanoseconds = save(record.step);
+    while (updates_left()) handle(UpdateNext{}, now);
   }
   host_->tell(std::move(done));
 }

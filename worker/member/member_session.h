@@ -22,7 +22,8 @@ struct GroupReady {
   GroupPlan plan;
   Step base = 0;
 };
-// The weights of step - 1 are here: compute the lanes of `step`, then done_computing().
+// Compute the lanes of `step`, then done_computing(). With bsp each range's weights of step - 1 are there when the host
+// has been told that they are readable; with ssp the kept weights are what to compute with.
 struct ComputeStep {
   Generation generation;
   Step step = 0;
@@ -107,6 +108,8 @@ class SessionHost {
   // Begins to put these ranges into the store; SessionInbox::loads() now, loaded() when it is done.
   virtual void load(const LoadCheckpoint& load) = 0;
 };
+  // RangeReadable.
+  virtual void readable(uint32_t range, Step version) = 0;
 
 // Of a member of this job with these ranges (cut_ranges).
 ProtocolOptions session_options(const JobSpec& spec, JobId job, WorkerId self, Incarnation incarnation,
@@ -117,7 +120,8 @@ class MemberSession {
   // `store` and `host` outlive it.
   MemberSession(const JobSpec& spec, ProtocolOptions options, RangeStore* store, SessionHost* host, Time now);
 
-  // Call it whenever there is something to take, and at least every few tens of milliseconds.
+  // Call it whenever there is something to take or updates_left(), and at least every few tens of milliseconds. Updates
+  // one range at most, so that the caller can send and receive meanwhile.
   void turn(SessionInbox::Batch batch, Time now);
   void on_mail(const ShardMail& mail, Time now);
 
@@ -125,6 +129,7 @@ class MemberSession {
   bool is_from_the_plan(const Header& header) const;
   const CommitProtocol& protocol() const { return protocol_; }
 
+  bool updates_left() const { return protocol_.updates_left() > 0; }
  private:
   void handle(const ProtocolEvent& event, Time now);
   void act(const ProtocolAction& action, Time now);

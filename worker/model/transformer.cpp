@@ -104,19 +104,26 @@ void Transformer::block_forward_at(const OpContext& context, const Weights& weig
                 options_.recompute ? scratch_->recomputed : slot.blocks[block], scratch_->block);
 }
 
-void Transformer::forward(const OpContext& context, const Weights& weights, const MicroBatch& batch, Mode mode) {
+bool Transformer::forward(const OpContext& context, const Weights& weights, const MicroBatch& batch, Mode mode,
+                          const PartNeeded* needed) {
   STRAND_CHECK(batch.segment == options_.segment && batch.rows <= options_.rows, "rows ", batch.rows, " segment ",
                batch.segment);
   STRAND_CHECK((weights.bf16 != nullptr) == (options_.dtype == DType::kBF16));
   Slot& slot = slot_of(batch);
   slot.tokens = batch.tokens();
   slot.dropout = mode == Mode::kTrain ? config_.dropout : 0;
+  const auto here = [&](int64_t part) { return needed == nullptr || (*needed)(part); };
   if (input_) {
+    if (!here(kInputPart)) return false;
     input_->forward(context, weights, batch, mode == Mode::kTrain ? config_.embedding_dropout : 0,
                     slot.stream.front().view(slot.tokens));
   }
-  for (size_t block = 0; block < layout_.blocks.size(); ++block) block_forward_at(context, weights, batch, block);
-  if (!run_.has_output) return;
+  for (size_t block = 0; block < layout_.blocks.size(); ++block) {
+    if (!here(run_.first_block + static_cast<int64_t>(block))) return false;
+    block_forward_at(context, weights, batch, block);
+  }
+  if (!run_.has_output) return true;
+  if (!here(output_part(config_))) return false;
   const Matrix last = slot.stream.back().view(slot.tokens);
   if (config_.final_norm) {
     norm_forward(context, config_, weights, layout_.final_norm, last, slot.final_normed.view(slot.tokens),
@@ -124,6 +131,7 @@ void Transformer::forward(const OpContext& context, const Weights& weights, cons
   } else {
     (void)slot.final_rounded.round(context, last);
   }
+  return true;
 }
 
 ConstMatrix Transformer::final_hidden(size_t slot) const {

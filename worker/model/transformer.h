@@ -53,6 +53,9 @@ enum class Mode { kTrain, kEvaluate };
 
 // Called as soon as a micro batch adds nothing more to the gradients of a part of the model (model_part).
 using PartDone = std::function<void(int64_t part)>;
+// Called before a forward reads the first weight of a part, in rising part; returns when they can be read, or false:
+// they will not come, and the forward is to be given up.
+using PartNeeded = std::function<bool(int64_t part)>;
 
 // Gradients and loss are sums over target tokens, divided by nobody here. Micro batches name the slot that keeps their
 // activations (MicroBatch::slot): between forward and backward of one, others may go through their own slots. Each
@@ -67,8 +70,10 @@ class Transformer {
   // Of a run without embeddings: fp32 [tokens, d], to be filled before forward with hidden(first block) of the run
   // before: its bits, not converted. Read again in backward.
   Matrix input(size_t slot, int64_t tokens);
-  // Through all blocks and the final norm. Dropout only when training.
-  void forward(const OpContext& context, const Weights& weights, const MicroBatch& batch, Mode mode);
+  // Through all blocks and the final norm. Dropout only when training. `needed` may be null; it is asked for the output
+  // part before the final norm, for what loss reads too. False when it said so: nothing of the slot is of use then.
+  bool forward(const OpContext& context, const Weights& weights, const MicroBatch& batch, Mode mode,
+               const PartNeeded* needed = nullptr);
 
   // After forward: loss of the batch. With a gradient buffer also starts the backward pass, adding to the gradients of
   // the head and of the final norm.

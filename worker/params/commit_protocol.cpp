@@ -22,6 +22,7 @@ std::vector<ProtocolAction> CommitProtocol::handle(const ProtocolEvent& event, T
   if (const auto* loaded = std::get_if<CheckpointLoaded>(&event)) on_checkpoint_loaded(*loaded);
   if (std::holds_alternative<ProtocolTick>(event)) on_tick();
   if (std::holds_alternative<StopAfterNextStep>(event)) stop_wanted_ = true;
+  if (std::holds_alternative<UpdateNext>(event)) update_next();
   while (!to_self_.empty()) {
     const ShardMail message = std::move(to_self_.front());
     to_self_.pop_front();
@@ -62,6 +63,7 @@ Step CommitProtocol::fresh() const {
 
 void CommitProtocol::on_plan(const GroupPlan& plan) {
   if (plan.generation <= plan_.generation) return;
+  while (!updates_.empty()) update_next();  // so that versions say what is held
   const bool was_in = phase_ != Phase::kOut;
   if (was_in) joined_ = plan_.generation;
   plan_ = plan;

@@ -1,6 +1,20 @@
 // The parameter server's protocol in one worker, as a pure function of (event, now): gradients in, committed steps out,
 // through any loss, order and repetition of messages and any change of the group (DESIGN section 5, Commit). No clock,
 // thread or socket in here; tensors are added and updated by a RangeStore. docs/parameter_shards.md tells the protocol.
+//
+// Who reads while who writes. With bsp step t + 1 starts as soon as the record of t is here: its ranges are updated one
+// by one (UpdateNext), copies of others arrive one by one, and each is said to be readable when it is. The training
+// thread waits for exactly version t of a range before it first reads it. So it never reads what is being written; and
+// nothing that it still reads is written to, since nothing of t + 1 is:
+//   1. A range is written to version t + 1 only when the record of t + 1 is here: updated by it, or pulled after it.
+//   2. That record is made from sums over all lanes of each use of each range, and so of this worker's own lanes too:
+//      it has handed over the gradients of every use of every range that it computes with.
+//   3. The gradient of a use is handed over when nothing adds to it any more; after the last one of the step nothing of
+//      the step is computed, and so nothing read (StageStep::ready). Evaluations of t come before the step.
+//   4. Conversely every range is at t before its first use in t + 1, so every update of t is done and every pull of t
+//      answered before the record of t + 1 can be: no range is ever two versions behind, no pull is answered with t
+//      + 1.
+// Recovery may write anything: a plan is taken up only when the training thread has put its work down (SessionInbox).
 #pragma once
 
 #include <cstdint>
@@ -58,21 +72,32 @@ struct CheckpointLoaded {
 // The group is to stop with a checkpoint. All must stop after the same step, so only the norm worker heeds it: it marks
 // the next record as the last one. A new plan forgets it.
 struct StopAfterNextStep {};
+// Updates the next of the ranges that a commit has left behind (updates_left()), in the order in which blocks are
+// computed. Other events may come between two of them.
+struct UpdateNext {};
 using ProtocolEvent = std::variant<ProtocolTick, NewPlan, GradientReady, CheckpointChosen, CheckpointLoaded, ShardMail,
-                                   StopAfterNextStep>;
+                                   StopAfterNextStep, UpdateNext>;
 
 // --- actions --------------------------------------------------------------------------------------------------------
 struct SendToWorker {
   WorkerId to;
   ShardMail message;
 };
-// Compute this replica's lanes of `step` with the weights that are here. What was computing for an older generation is
-// void.
+// Compute this replica's lanes of `step`: with bsp from version step - 1 of each range, once it is readable; with ssp
+// from the weights that are here now. What was computing for an older generation is void.
 struct StartStep {
   Generation generation;
   Step step = 0;
 };
-// The step's update is applied to what this worker holds. Every member says so; the coordinator records a step once.
+// The weights of this range that are here are of `version`; -1: there are none. Of every range that this worker
+// computes with (needed()), when training begins and whenever it has changed since.
+struct RangeReadable {
+  uint32_t range = 0;
+  Step version = 0;
+};
+// The record of the step is here, and the sums that update what this worker holds: nothing but its own death can keep
+// it from having applied the step. Every member says so; the coordinator records a step once. Who needs the updated
+// ranges says UpdateNext as long as updates_left().
 struct StepCommitted {
   StepRecord record;
 };
@@ -108,7 +133,7 @@ struct Suspect {
 struct Released {
   Generation generation;
 };
-using ProtocolAction = std::variant<SendToWorker, StartStep, StepCommitted, StepFailed, ChooseCheckpoint,
+using ProtocolAction = std::variant<SendToWorker, StartStep, RangeReadable, StepCommitted, StepFailed, ChooseCheckpoint,
                                     LoadCheckpoint, Recovered, Suspect, Released>;
 
 struct ProtocolOptions {
@@ -131,10 +156,12 @@ class CommitProtocol {
 
   Generation generation() const { return plan_.generation; }
   const GroupPlan& plan() const { return plan_; }  // the newest heard, also when this worker has no place in it
-  // Newest version that this worker has applied, or recovery began from.
+  // Newest step whose record this worker has, or recovery began from.
   Step committed() const { return committed_; }
+  // Held ranges that are not updated to committed() yet.
+  size_t updates_left() const { return updates_.size(); }
   bool training() const { return phase_ == Phase::kTraining; }
-  // Of a held range; -1: not held.
+  // Of a held range, as its numbers are; -1: not held.
   Step version(uint32_t range) const;
   bool holds_sum(uint32_t range, Step step) const { return sums_.contains({step, range}); }
   // Of a range whose weights this worker computes with, held or copied; -1: not here yet.
@@ -205,7 +232,9 @@ class CommitProtocol {
   void summed(Step step, uint32_t range, const PieceTree& tree);
   void settle(Step step, uint32_t range);
   void close_norm(Step step);
-  void apply(const StepRecord& record);
+  void commit(const StepRecord& record);
+  void update_next();
+  void say_readable(uint32_t range) { say(RangeReadable{range, readable(range)}); }
   void advance();  // whatever can be done now: partial norms, copies, the next step
   void say_partial_norms();
   void pull_copies();
@@ -261,6 +290,7 @@ class CommitProtocol {
   std::map<StepRange, Sum> sums_;
   std::map<uint32_t, Step> copies_;  // needed ranges that are not held
   std::deque<StepRecord> records_;   // of the newest steps, at most two
+  std::deque<uint32_t> updates_;     // held ranges that records_.back() is still to be applied to
   Step committed_ = 0, base_ = 0;    // base_: where this generation began
 
   // The steps at work.

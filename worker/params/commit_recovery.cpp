@@ -136,12 +136,14 @@ void CommitProtocol::try_training() {
   phase_ = Phase::kTraining;
   waiting_since_ = now_;
   say(Recovered{plan_.generation, committed_, reloaded_});
+  for (const uint32_t range : needed_) say_readable(range);
   advance();
 }
 
 void CommitProtocol::drop_everything() {
   for (const auto& [range, holding] : holdings_) store_->drop(range);
   holdings_.clear();
+  updates_.clear();
   sums_.clear();
   records_.clear();
   trees_.clear();

@@ -105,10 +105,11 @@ void CommitProtocol::settle(Step step, uint32_t range) {
   say_partial_norms();
 }
 
-// Once a step, when all that this worker is primary of is held twice and the step before is applied here.
+// Once a step, when all that this worker is primary of is held twice and the step before is applied here: whoever hears
+// the norm drops the sums of that step.
 void CommitProtocol::say_partial_norms() {
   const Step step = committed_ + 1;
-  if (phase_ != Phase::kTraining || told_norms_ >= step || step > options_.last_step) return;
+  if (phase_ != Phase::kTraining || told_norms_ >= step || step > options_.last_step || !updates_.empty()) return;
   PartialNorms partials;
   for (uint32_t range = 0; range < options_.ranges.size(); ++range) {
     if (!is_primary(range)) continue;
@@ -171,7 +172,7 @@ bool CommitProtocol::on_norm(const Header& header, const GlobalNorm& norm) {
     return true;
   }
   if (phase_ == Phase::kReleased || phase_ == Phase::kFailed || record.step <= committed_) return true;
-  if (phase_ != Phase::kTraining || record.step != committed_ + 1) return false;
+  if (phase_ != Phase::kTraining || record.step != committed_ + 1 || !updates_.empty()) return false;
   if (!can_commit(record)) {
     phase_ = Phase::kFailed;
     say(StepFailed{record});
@@ -182,24 +183,25 @@ bool CommitProtocol::on_norm(const Header& header, const GlobalNorm& norm) {
     const auto sum = sums_.find({record.step, range});
     if (sum == sums_.end() || sum->second.told.made_in != record.made_in) return false;
   }
-  apply(record);
+  commit(record);
   return true;
 }
 
-void CommitProtocol::apply(const StepRecord& record) {
+// From here on the step is this worker's; its ranges follow one by one. With ssp, whose next step starts from a copy of
+// what is here, at once.
+void CommitProtocol::commit(const StepRecord& record) {
   // What earlier plans had put here was kept for the case that this generation ended before its first step.
   for (auto held = holdings_.begin(); held != holdings_.end();) {
-    if (!held->second.planned) {
-      store_->drop(held->first);
-      // A step under ssp may have begun on its weights.
-      const bool read = std::find(needed_.begin(), needed_.end(), held->first) != needed_.end();
-      if (read) copies_[held->first] = held->second.version;
-      held = holdings_.erase(held);
+    if (held->second.planned) {
+      updates_.push_back(held->first);
+      ++held;
       continue;
     }
-    store_->apply(held->first, sums_.at({record.step, held->first}).bulk, record);
-    held->second.version = record.step;
-    ++held;
+    store_->drop(held->first);
+    // A step under ssp may have begun on its weights.
+    const bool read = std::find(needed_.begin(), needed_.end(), held->first) != needed_.end();
+    if (read) copies_[held->first] = held->second.version;
+    held = holdings_.erase(held);
   }
   committed_ = record.step;
   stopped_ = record.last;
@@ -208,8 +210,19 @@ void CommitProtocol::apply(const StepRecord& record) {
   if (records_.size() > kRecordsKept) records_.pop_front();
   forget_steps_up_to(record.step);
   say(StepCommitted{record});
-  answer_waiting();
+  while (options_.staleness > 0 && !updates_.empty()) update_next();
   advance();
+}
+
+void CommitProtocol::update_next() {
+  if (updates_.empty()) return;
+  const uint32_t range = updates_.front();
+  updates_.pop_front();
+  store_->apply(range, sums_.at({committed_, range}).bulk, records_.back());
+  holdings_.at(range).version = committed_;
+  say_readable(range);
+  answer_waiting();
+  if (updates_.empty()) advance();
 }
 
 // This norm exists, so everybody has applied the step before it: older sums are of no use. Those of the step itself
@@ -240,19 +253,24 @@ void CommitProtocol::pull_copies() {
   for (const auto& [request, pending] : outbox_) {
     if (const auto* pull = std::get_if<PullRange>(&pending.message.message.body)) asked.insert(pull->range);
   }
-  for (const uint32_t range : needed_) {
-    if (holdings_.contains(range) || asked.contains(range) || readable(range) >= committed_) continue;
-    send(holder(range, holders_[range].primary), PullRange{range, committed_, false}, committed_, nullptr, true);
-  }
+  const auto pull = [&](bool borrowed) {
+    for (const uint32_t range : needed_) {
+      if ((options_.ranges[range].place.stage != stage_) != borrowed) continue;
+      if (holdings_.contains(range) || asked.contains(range) || readable(range) >= committed_) continue;
+      send(holder(range, holders_[range].primary), PullRange{range, committed_, false}, committed_, nullptr, true);
+    }
+  };
+  pull(/*borrowed=*/false);  // in the order in which blocks are computed
+  pull(/*borrowed=*/true);   // a tied embedding's copy, which the head is the first to read
 }
 
 void CommitProtocol::start_step() {
   const Step next = started_ + 1;
   if (computing_ || stopped_ || phase_ != Phase::kTraining || next > options_.last_step) return;
-  for (const uint32_t range : needed_) {
-    if (readable(range) < std::max<Step>(0, next - 1 - options_.staleness)) return;
-  }
   if (next > committed_ + 1 + options_.staleness) return;
+  for (const uint32_t range : needed_) {
+    if (options_.staleness > 0 && readable(range) < std::max<Step>(0, next - 1 - options_.staleness)) return;
+  }
   started_ = next;
   computing_ = true;
   handed_.clear();
@@ -299,6 +317,7 @@ void CommitProtocol::on_data(const Header& header, const RangeData& data, const 
   } else {
     store_->take_weights(data.range, data.version, bulk);
     copies_[data.range] = data.version;
+    say_readable(data.range);
     advance();
   }
 }

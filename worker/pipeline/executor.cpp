@@ -31,12 +31,14 @@ class StageRun {
       const Time asked = clock_.now();
       STRAND_ASSIGN(const Frame input, take(instruction));
       const Time start = clock_.now();
+      const Duration waited = compute_->waited();
       auto output = run_one(instruction, input);
       if (!output.ok()) return output.error().with_context(place(instruction));
       const Time end = clock_.now();
       STRAND_TRY(give(instruction, *output));
       trace.start = to_seconds(start - begin_);
-      trace.compute = to_seconds(end - start);
+      trace.wait_weights = to_seconds(compute_->waited() - waited);
+      trace.compute = to_seconds(end - start) - trace.wait_weights;
       trace.wait_input = to_seconds(start - asked);
       trace.wait_room = to_seconds(clock_.now() - end);
       traces->push_back(trace);

@@ -29,6 +29,8 @@ class StageCompute {
   // The two halves of backward. The first frees what the second does not need.
   virtual Result<Frame> backward_input(int chunk, int micro_batch, const Frame& d_output) = 0;
   virtual Status backward_weight(int chunk, int micro_batch) = 0;
+  // What the calls of this run have waited for weights, all together.
+  virtual Duration waited() const { return Duration::zero(); }
 };
 
 struct ExecutorOptions {
@@ -40,12 +42,14 @@ struct ExecutorOptions {
   std::function<Status()> still_wanted;
 };
 
-// When an instruction ran, and how long its stage waited for its message and for room to send. Seconds.
+// When an instruction ran, and how long its stage waited: for its message, amidst for weights, for room to send.
+// Seconds.
 struct InstructionTrace {
   Instruction instruction;
   double start = 0;  // since run_stage began
   double compute = 0;
   double wait_input = 0;
+  double wait_weights = 0;
   double wait_room = 0;
 };
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <deque>
 #include <map>
+#include <optional>
 #include <random>
 
 #include "shared/base/text.h"
@@ -68,6 +69,7 @@ struct Worker {
   std::unique_ptr<ParamShard> shard;
   std::unique_ptr<ShardStore> store;
   std::unique_ptr<CommitProtocol> protocol;
+  std::optional<StartStep> start;  // waits for weights
 };
 
 class Group {
@@ -103,7 +105,11 @@ class Group {
     while (!todo_.empty()) {
       const auto [w, event] = std::move(todo_.front());
       todo_.pop_front();
-      for (const ProtocolAction& action : workers_[w].protocol->handle(event, {})) perform(w, action);
+      CommitProtocol& protocol = *workers_[w].protocol;
+      for (const ProtocolAction& action : protocol.handle(event, {})) perform(w, action);
+      if (protocol.updates_left() > 0) todo_.push_back({w, UpdateNext{}});
+      auto& start = workers_[w].start;
+      if (start && protocol.fresh() == start->step - 1) compute(w, *std::exchange(start, std::nullopt));
     }
     const std::vector<RangeHolders> holders = assign_holders(ranges_, plan_.replicas, true);
     std::array<std::vector<Digest128>, 3> blocks;
@@ -137,7 +143,7 @@ class Group {
       workers_[w].shard->init(context_, 9);
       todo_.push_back({w, CheckpointLoaded{load->generation, load->step}});
     }
-    if (const auto* start = std::get_if<StartStep>(&action)) compute(w, *start);
+    if (const auto* start = std::get_if<StartStep>(&action)) workers_[w].start = *start;
     EXPECT_FALSE(std::holds_alternative<StepFailed>(action));
   }
 
