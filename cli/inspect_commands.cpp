@@ -14,6 +14,7 @@
 #include "shared/formats/json.h"
 #include "shared/job_spec/parameter_table.h"
 #include "shared/net/transport.h"
+#include "shared/plan/stage_memory.h"
 #include "worker/commands.h"
 
 namespace strand {
@@ -31,7 +32,7 @@ Json sizes_json(const JobSpec& spec) {
   return {{"valid", true},
           {"parameters", parameters},
           {"trainable_parameters", parameters},
-          {"memory_bytes", memory_bytes(spec)},
+          {"memory_bytes", worker_memory_bytes(spec)},
           {"flops_per_token", job_flops_per_token(spec)},
           {"errors", Json::array()},
           {"job", effective_job_toml(spec)}};
@@ -58,7 +59,7 @@ Result<int> job_check(const std::string& path, const std::vector<std::string>& s
   }
   std::printf("# %s is valid; with every default:\n\n%s\n", path.c_str(), effective_job_toml(*spec).c_str());
   std::printf("# parameters       %s\n", with_thousands(job_parameter_count(*spec)).c_str());
-  std::printf("# memory           %s on the worker\n", human_bytes(memory_bytes(*spec)).c_str());
+  std::printf("# memory           %s on each worker\n", human_bytes(worker_memory_bytes(*spec)).c_str());
   std::printf("# FLOPs per token  %.4g\n", job_flops_per_token(*spec));
   std::printf("# tokens per step  %s\n", with_thousands(spec->train.rows_per_step() * spec->data.segment).c_str());
   return 0;

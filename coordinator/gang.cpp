@@ -5,7 +5,7 @@
 #include <set>
 
 #include "shared/base/text.h"
-#include "shared/job_spec/parameter_table.h"
+#include "shared/plan/stage_memory.h"
 
 namespace strand {
 namespace {
@@ -79,7 +79,7 @@ GangNeed gang_need(const JobSpec& spec) {
   need.replicas = std::max<int64_t>(spec.parallel.replicas, 1);
   need.min_replicas = std::clamp<int64_t>(spec.parallel.min_replicas, 1, need.replicas);
   need.stages = std::max<int64_t>(spec.parallel.stages, 1);
-  need.bytes = memory_bytes(spec) / static_cast<uint64_t>(need.stages);
+  need.bytes = worker_memory_bytes(spec);
   return need;
 }
 

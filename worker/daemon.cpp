@@ -9,6 +9,7 @@
 
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/base/machine.h"
 #include "shared/base/text.h"
 #include "shared/base/version.h"
 #include "shared/fs/file_system.h"
@@ -53,8 +54,7 @@ WorkerIdentity make_identity(const WorkerOptions& options, const Clock& clock) {
   identity.hello.pid = getpid();
   identity.hello.version = kStrandVersion;
   identity.hello.numerics = numerics_fingerprint();
-  identity.hello.memory_bytes =
-      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  identity.hello.memory_bytes = this_machine().memory_bytes;
   return identity;
 }
 
