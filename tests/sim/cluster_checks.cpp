@@ -44,6 +44,7 @@ void Cluster::assigned(const WireMessage& message) {
   if (planned == plans_.end() || planned->second.members != assign.members) {
     violation("a generation was used before it was journalled");
   }
+  if (record_->generation != message.header.generation) violation("an older generation is still assigned");
 }
 
 // Each step of a generation once, with the rows that the run's numbers name.

@@ -36,6 +36,7 @@ JobSpec spec_of(const JobShape& shape) {
   spec.parallel.stages = shape.stages;
   spec.parallel.replicas = shape.replicas;
   spec.parallel.min_replicas = shape.min_replicas;
+  spec.parallel.lane_shares = shape.lane_shares;
   spec.parallel.backup = shape.backup;
   spec.parallel.consistency = shape.staleness > 0 ? "ssp" : "bsp";
   spec.parallel.ssp = shape.staleness;

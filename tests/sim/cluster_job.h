@@ -18,6 +18,7 @@ namespace strand::sim {
 struct JobShape {
   int stages = 1, replicas = 2, min_replicas = 1;
   int64_t lanes = 4, staleness = 0;
+  std::vector<int64_t> lane_shares;  // of each replica; empty: even
   bool tied = false, backup = true;
   Step steps = 10;
   int64_t checkpoint_every = 3, keep = 2;

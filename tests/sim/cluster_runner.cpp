@@ -177,12 +177,6 @@ Status SimRunner::on(const AllStepsDone& all) {
   return {};
 }
 
-Status SimRunner::on(const PeersSuspected& peers) {
-  const WorkerState state = peers.generation == plan_.generation ? WorkerState::kTraining : WorkerState::kLoading;
-  process_->report(TrainingReport{start_.job, peers.generation, committed_, Heartbeat{state, 0, peers.workers}, 0});
-  return {};
-}
-
 Status SimRunner::on(const SessionFailed& failed) {
   if (!still_wanted(failed.generation)) return {};
   return failed.reason;
@@ -256,6 +250,12 @@ void SimRunner::read_rows() {
       const SimRow& read = arrived->second.rows[row];
       audit.add(range.first_row + row, read.sample, read.tokens.data(), read.tokens.size());
     }
+    pass.audits[lane] += audit.sum();
+    arrived_.erase(arrived);
+    stream_->taken(range);
+    pass.asked = false;
+    ++pass.done;
+  }
   if (spec_.parallel.ssp == 0) kept_.clear();
   read_weights();
 }
@@ -273,12 +273,6 @@ void SimRunner::read_weights() {
     kept_.push_back(store_->read(range));
     if (cluster_->random.chance(0.3)) return later(cluster_->some(0, 3), [this] { read_weights(); });
   }
-    pass.audits[lane] += audit.sum();
-    arrived_.erase(arrived);
-    stream_->taken(range);
-    pass.asked = false;
-    ++pass.done;
-  }
   const Duration wait = cluster_->random.between(cluster_->shape.shortest_pass, cluster_->shape.longest_pass);
   later(wait, [this, pass] { hand_over(pass); });
 }
@@ -292,13 +286,13 @@ void SimRunner::check_reads(const Pass& pass) {
     if (kept_[i] == right && store_->read(needed[i]) == right) continue;
     cluster_->violation(concat("worker ", process_->id().value, ": step ", pass.step, " reads range ", needed[i],
                                kept_[i] == right ? ", which changes under it" : " in another version"));
-  check_reads(pass);
   }
 }
 
 // Range by range, with the weights as they were read.
 void SimRunner::hand_over(const Pass& pass) {
   if (stop_ || !still_wanted(pass.generation)) return done_computing();
+  check_reads(pass);
   const auto& ranges = cluster_->job->ranges;
   SerialRun& serial = *cluster_->serial;
   for (uint32_t range = 0; range < ranges.size(); ++range) {

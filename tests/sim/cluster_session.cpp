@@ -117,6 +117,12 @@ Status SimRunner::load_now(const LoadCheckpoint& load) {
                      });
 }
 
+void SimRunner::accuse(const PeersSuspected& peers) {
+  const WorkerState state = peers.training ? WorkerState::kTraining : WorkerState::kLoading;
+  process_->report(
+      TrainingReport{start_.job, peers.generation, peers.committed, Heartbeat{state, 0, peers.workers}, 0});
+}
+
 // --- checkpoints ----------------------------------------------------------------------------------------------------
 
 int64_t SimRunner::save(const GroupPlan& plan, Step step, const std::vector<uint32_t>& led) {

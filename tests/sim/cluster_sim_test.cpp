@@ -21,12 +21,15 @@ std::string replay(uint64_t seed, const Cluster& cluster) {
   return sim::replay(seed, "cluster_sim_test", cluster.history());
 }
 
-ClusterShape random_shape(SimRandom& random) {
+ClusterShape random_shape(SimRandom& random, int fewest_replicas = 1) {
   ClusterShape shape;
   shape.job.stages = random.one_of({1, 1, 1, 2, 2, 3});
-  const int most = shape.job.stages == 1 ? 3 : 2;
-  shape.job.replicas = 1 + static_cast<int>(random.pick(most));
+  const int most = shape.job.stages == 3 ? 2 : 3;
+  shape.job.replicas = std::max(1 + static_cast<int>(random.pick(most)), fewest_replicas);
   if (shape.job.stages * shape.job.replicas == 1) shape.job.replicas = 2;  // a job for one worker needs no group
+  if (random.chance(0.3)) {
+    for (int r = 0; r < shape.job.replicas; ++r) shape.job.lane_shares.push_back(1 + random.pick(4));
+  }
   shape.job.min_replicas = 1;
   shape.job.lanes = random.one_of({4, 4, 8});
   shape.job.staleness = random.one_of({0, 0, 0, 1});
@@ -225,8 +228,7 @@ TEST(ClusterSim, TheLossOfAnyOneWorkerLosesNoCommittedStep) {
   const Seeds seeds(100);
   for (uint64_t seed = seeds.first; seed < seeds.first + seeds.count; ++seed) {
     SimRandom random(seed + (uint64_t{6} << 40));
-    ClusterShape shape = random_shape(random);
-    shape.job.replicas = std::max(shape.job.replicas, 2);
+    ClusterShape shape = random_shape(random, 2);
     shape.job.backup = true;
     shape.job.steps = 9;
     Cluster cluster(shape, seed);

@@ -66,12 +66,11 @@ class SimRunner final : private SessionHost {
   Status on(const ComputeStep& compute);
   Status on(const StepDone& done);
   Status on(const AllStepsDone& all);
-  Status on(const PeersSuspected& peers);
   Status on(const SessionFailed& failed);
   bool still_wanted(Generation generation) const { return newest_ == generation; }
+  void read_rows();
   void read_weights();
   void check_reads(const Pass& pass);
-  void read_rows();
   void hand_over(const Pass& pass);
   void done_computing();
   void finish();
@@ -88,6 +87,7 @@ class SimRunner final : private SessionHost {
   void snapshot();
   void send(const SendToWorker& message) override;
   void tell(SessionNews news) override;
+  void accuse(const PeersSuspected& peers) override;
   void set_peers(const std::vector<GroupMember>&) override {}
   void keep_weights() override;
   void readable(uint32_t range, Step version) override { readable_[range] = version; }

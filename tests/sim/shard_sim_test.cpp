@@ -12,6 +12,7 @@ using std::chrono::milliseconds;
 
 constexpr Duration kFaultTime = milliseconds(500);
 constexpr Duration kPatience = std::chrono::seconds(60);
+constexpr int kMostReplicas = 4;
 
 std::string replay(uint64_t seed, const ShardWorld& world) {
   return sim::replay(seed, "shard_sim_test", world.history());
@@ -20,10 +21,13 @@ std::string replay(uint64_t seed, const ShardWorld& world) {
 WorldShape random_shape(SimRandom& random) {
   WorldShape shape;
   shape.stages = random.one_of({1, 1, 2, 2, 3});
-  shape.replicas = 1 + static_cast<int>(random.pick(4));
+  shape.replicas = 1 + static_cast<int>(random.pick(kMostReplicas));
   shape.spares = static_cast<int>(random.pick(3));
   shape.ranges_per_stage = 1 + static_cast<int>(random.pick(3));
   shape.lanes = random.one_of({4, 8});
+  for (int r = 0; r < kMostReplicas && (r > 0 || random.chance(0.3)); ++r) {
+    shape.lane_shares.push_back(1 + random.pick(4));
+  }
   shape.tied = random.chance(0.5);
   shape.backup = random.chance(0.9);
   shape.staleness = random.one_of({0, 0, 0, 1, 2});
@@ -58,7 +62,7 @@ void schedule_faults(ShardWorld& world, SimRandom& random) {
   });
   at_random_times(world, random, 3,
                   [&, anybody] { world.pause(anybody(), random.between(milliseconds(1), milliseconds(400))); });
-  at_random_times(world, random, 2, [&] { world.want_replicas(1 + static_cast<int>(random.pick(4))); });
+  at_random_times(world, random, 2, [&] { world.want_replicas(1 + static_cast<int>(random.pick(kMostReplicas))); });
   at_random_times(world, random, 3, [&, anybody] {
     world.network().cut(anybody() + 1, anybody() + 1,
                         world.queue().now() + random.between(milliseconds(1), milliseconds(300)));
@@ -193,12 +197,12 @@ TEST(ShardSim, FindsAMissingFencingCheck) {
 TEST(ShardSim, FindsARoundClosedOnACount) {
   expect_found(Plant::kClosedOnCount);
 }
+TEST(ShardSim, FindsWeightsReadBeforeTheyAreThere) {
+  expect_found(Plant::kReadTooEarly);
+}
 TEST(ShardSim, FindsANormSentBeforeTheBackupAcknowledged) {
   expect_found(Plant::kNormBeforeAck);
 }
 
-TEST(ShardSim, FindsWeightsReadBeforeTheyAreThere) {
-  expect_found(Plant::kReadTooEarly);
-}
 }  // namespace
 }  // namespace strand::sim

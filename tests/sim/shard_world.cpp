@@ -343,6 +343,7 @@ void ShardWorld::replan() {
   plan.replicas = static_cast<int>(replicas);
   plan.stages = shape_.stages;
   plan.lanes = shape_.lanes;
+  plan.lane_shares = shape_.lane_shares;
   plan.backup = shape_.backup;
   const auto place = [&](Process* p, int replica, int stage) {
     plan.members.push_back({p->id, p->incarnation, replica, stage, "sim"});

@@ -31,6 +31,7 @@ struct WorldShape {
   int stages = 1, replicas = 1, spares = 0;
   int ranges_per_stage = 2;
   int64_t lanes = 4, staleness = 0;
+  std::vector<int64_t> lane_shares;  // of as many replicas as there can be; empty: even
   bool tied = false, backup = true;
   Step last_step = 12;
   Plant plant = Plant::kNothing;
@@ -65,7 +66,6 @@ class ShardWorld {
   std::string history() const;
 
  private:
-  struct Process {
   // The training thread at work: reads range after range, then hands over gradients.
   struct Pass {
     StartStep start;
@@ -74,16 +74,17 @@ class ShardWorld {
     std::vector<uint64_t> weights;  // by place
     bool waits = false;             // for the next one to be readable
   };
+  struct Process {
     WorkerId id;
     Incarnation incarnation;
     bool alive = false, known = true;  // known: the coordinator counts on it
     Time paused_until;
     int stage = -1;          // in its last plan
     LoadCheckpoint loading;  // the newest
-    std::unique_ptr<SymbolicStore> store;
     bool updating = false;   // an update is about to be done
     std::shared_ptr<Pass> pass;
     std::map<uint32_t, Step> readable;  // as last said
+    std::unique_ptr<SymbolicStore> store;
     std::unique_ptr<CommitProtocol> protocol;
   };
 

@@ -130,6 +130,10 @@ Status GroupRunner::open_session() {
   options.save = [this](const GroupPlan& plan, Step step, const std::vector<uint32_t>& led) {
     return save(plan, step, led);
   };
+  options.accuse = [this](const PeersSuspected& peers) {  // in a generation that has not got going, too
+    const WorkerState state = peers.training ? WorkerState::kTraining : WorkerState::kLoading;
+    seams_.report(TrainingReport{job_, peers.generation, peers.committed, Heartbeat{state, 0, peers.workers}, 0});
+  };
   int32_t replicas = 1;
   for (const GroupMember& m : start_.assign.members) replicas = std::max(replicas, m.replica + 1);
   const int64_t capacity = state_->own().owned_elements / replicas;
@@ -235,13 +239,6 @@ Status GroupRunner::on(const AllStepsDone& all) {
   return status;
 }
 
-// Also in a generation that has not got going, because of those: where it goes on from is not known then.
-Status GroupRunner::on(const PeersSuspected& peers) {
-  const WorkerState state = peers.generation == plan_.generation ? WorkerState::kTraining : WorkerState::kLoading;
-  seams_.report(TrainingReport{job_, peers.generation, committed_, Heartbeat{state, 0, peers.workers}, 0});
-  return {};
-}
-
 Status GroupRunner::on(const SessionFailed& failed) {
   if (!session_->still_wanted(failed.generation).ok()) return {};
   return failed.reason;
@@ -270,13 +267,13 @@ ExecutorOptions GroupRunner::executor_options() const {
     if (stop_.load()) return Error(ErrorCode::kStopped, "asked to stop");
     return session_->still_wanted(plan_.generation);
   };
+  return options;
+}
+
 AwaitRanges GroupRunner::await_version(Step version) {
   return [this, version, options = executor_options()](const std::vector<uint32_t>& ranges) {
     return session_->await(ranges, version, options.slice, options.still_wanted);
   };
-}
-
-  return options;
 }
 
 StageLink* GroupRunner::open_link(Step step, uint32_t pass, const PipelineShape& shape) {
@@ -304,10 +301,10 @@ Status GroupRunner::compute(Step step) {
     for (RangeGradient::Piece& p : gradient.pieces) {
       auto sum = std::make_shared<FloatBulk>(p.sum, gradient.elements, std::move(p.keeper));
       ready.pieces.push_back({p.subtree, std::move(sum), std::move(p.numbers)});
-  work.await = await_version(step - 1);
     }
     session_->gradient(std::move(ready));
   };
+  work.await = await_version(step - 1);
   model_->begin(schedule, std::move(work));
   STRAND_ASSIGN(const auto traces, run_stage(schedule, self_.stage, model_.get(), open_link(step, 0, shape),
                                              *seams_.clock, executor_options()));
@@ -334,10 +331,10 @@ Result<EvaluationResult> GroupRunner::evaluate(Step step, uint64_t rows) {
     nats += loss.loss;
     result.tokens += loss.targets;
     for (const int32_t target : batch.targets()) {
-  work.await = await_version(step);
       if (target != kIgnoredTarget) result.bases += dataset_.token_bases[static_cast<size_t>(target)];
     }
   };
+  work.await = await_version(step);
   model_->begin(std::move(work));
   say(committed_, Heartbeat{WorkerState::kEvaluating});
   STRAND_ASSIGN(const auto traces, run_stage(make_forward_schedule(shape), self_.stage, model_.get(),

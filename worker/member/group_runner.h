@@ -48,7 +48,6 @@ class GroupRunner final : public Runner {
   Status on(const ComputeStep& compute);
   Status on(const StepDone& done);
   Status on(const AllStepsDone& all);
-  Status on(const PeersSuspected& peers);
   Status on(const SessionFailed& failed);
 
   Status compute(Step step);
@@ -58,8 +57,8 @@ class GroupRunner final : public Runner {
   Status finish();
   // A pass of this stage: `error` ends the job, or was only the end of a pass that nobody wants any more.
   Status outcome(const Status& error);
-  AwaitRanges await_version(Step version);
   ExecutorOptions executor_options() const;
+  AwaitRanges await_version(Step version);
   StageLink* open_link(Step step, uint32_t pass, const PipelineShape& shape);
   bool evaluates_after(Step step) const;
   bool is_last_stage() const { return self_.stage + 1 == static_cast<int32_t>(spec_.parallel.stages); }

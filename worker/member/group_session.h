@@ -46,6 +46,8 @@ struct GroupSessionOptions {
   // On the hub's thread: copies aside what this worker is primary of, at exactly this step, for a checkpoint. Returns
   // the nanoseconds it took.
   std::function<int64_t(const GroupPlan& plan, Step step, const std::vector<uint32_t>& led)> save;
+  // On the hub's thread: tells the coordinator, if there is one.
+  std::function<void(const PeersSuspected& peers)> accuse;
 };
 
 class GroupSession final : public PeerHub::Client, private SessionHost {
@@ -67,14 +69,14 @@ class GroupSession final : public PeerHub::Client, private SessionHost {
   void done_computing();
   // OK as long as no newer plan than `generation`'s has come.
   Status still_wanted(Generation generation) const;
-  // What the work at hand computes with. With ssp others are committed meanwhile, and it is a copy.
-  Weights weights() const;
   // Returns when all of these ranges can be read in `version`, that of the weights of the work at hand, and stay so
   // until its last gradient is handed over; at once with ssp. Or, as soon as `still_wanted` says so, with its error:
   // asked at each new plan, and every `slice`. There is no other limit: for as long as a range does not come the
   // protocol names whom it waits for, and a new plan follows.
   Status await(const std::vector<uint32_t>& ranges, Step version, Duration slice,
                const std::function<Status()>& still_wanted);
+  // What the work at hand computes with. With ssp others are committed meanwhile, and it is a copy.
+  Weights weights() const;
   // For the passes of one (generation, step).
   StageMailbox& mailbox() { return mailbox_; }
 
@@ -86,14 +88,17 @@ class GroupSession final : public PeerHub::Client, private SessionHost {
   // --- what the session needs, on the hub's thread ---
   void send(const SendToWorker& message) override;
   void tell(SessionNews news) override;
+  void accuse(const PeersSuspected& peers) override {
+    if (options_.accuse) options_.accuse(peers);
+  }
   void set_peers(const std::vector<GroupMember>& peers) override { hub_->set_peers(peers); }
   void keep_weights() override;
+  void readable(uint32_t range, Step version) override { gate_.open(range, version); }
   int64_t save(const GroupPlan& plan, Step step, const std::vector<uint32_t>& led) override {
     return options_.save(plan, step, led);
   }
   Step choose_checkpoint(const std::vector<Step>& known) override;
   void load(const LoadCheckpoint& load) override;
-  void readable(uint32_t range, Step version) override { gate_.open(range, version); }
   Status load_ranges_of(const LoadCheckpoint& load);
   Status initial_weights();
 
@@ -109,12 +114,12 @@ class GroupSession final : public PeerHub::Client, private SessionHost {
   ShardFrames frames_;
   MemberSession session_;
   StageMailbox mailbox_;
+  RangeGate gate_;
 
   // The hub's thread only.
   std::vector<float> kept_;  // with ssp: the weights of the step that is being computed
   std::vector<BFloat16> kept_bf16_;
   std::thread loader_;
-  RangeGate gate_;
 
   // Between the threads.
   std::atomic<uint64_t> newest_generation_{0};

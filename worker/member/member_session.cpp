@@ -90,11 +90,12 @@ void MemberSession::turn(SessionInbox::Batch batch, Time now) {
     last_tick_ = now;
     handle(ProtocolTick{}, now);
     if (!suspects_.empty()) {
-      host_->tell(PeersSuspected{planned_.plan.generation, std::exchange(suspects_, {})});
+      host_->accuse({planned_.plan.generation, std::exchange(suspects_, {}), protocol_.training(),
+                     protocol_.committed()});
     }
   }
-  look_for_the_end();
   if (updates_left()) handle(UpdateNext{}, now);
+  look_for_the_end();
 }
 
 void MemberSession::on_mail(const ShardMail& mail, Time now) {
@@ -137,9 +138,9 @@ void MemberSession::act(const ProtocolAction& action, Time now) {
   } else if (const auto* start = std::get_if<StartStep>(&action)) {
     host_->keep_weights();
     host_->tell(ComputeStep{start->generation, start->step});
-  } else if (const auto* done = std::get_if<StepCommitted>(&action)) {
   } else if (const auto* here = std::get_if<RangeReadable>(&action)) {
     host_->readable(here->range, here->version);
+  } else if (const auto* done = std::get_if<StepCommitted>(&action)) {
     committed(done->record, now);
   } else if (const auto* failed = std::get_if<StepFailed>(&action)) {
     host_->tell(SessionFailed{generation, bad_input(why_it_failed(failed->record))});
@@ -199,8 +200,8 @@ void MemberSession::committed(const StepRecord& record, Time now) {
   StepDone done{planned_.plan.generation, record, now, 0};
   const bool stops = record.last && !is_leaving(planned_.plan, self_);
   if (protocol_.training() && (saves(record.step) || (stops && !is_saved(record.step)))) {
-    done.checkpoint_wait_nanoseconds = save(record.step);
     while (updates_left()) handle(UpdateNext{}, now);
+    done.checkpoint_wait_nanoseconds = save(record.step);
   }
   host_->tell(std::move(done));
 }

@@ -38,20 +38,24 @@ struct StepDone {
 struct AllStepsDone {
   Generation generation;
 };
-struct PeersSuspected {
-  Generation generation;
-  std::vector<WorkerId> workers;
-};
 struct SessionFailed {
   Generation generation;
   Error reason;
 };
-using SessionNews = std::variant<GroupReady, ComputeStep, StepDone, AllStepsDone, PeersSuspected, SessionFailed>;
+using SessionNews = std::variant<GroupReady, ComputeStep, StepDone, AllStepsDone, SessionFailed>;
 
 // A plan that check_plan accepts, with the checkpoints of the job, newest first.
 struct SessionPlan {
   GroupPlan plan;
   std::vector<Step> checkpoints;
+};
+
+// Who has kept this worker waiting for longer than the deadline.
+struct PeersSuspected {
+  Generation generation;
+  std::vector<WorkerId> workers;
+  bool training = false;  // everything this worker holds in the plan is here
+  Step committed = 0;
 };
 
 // How a LoadCheckpoint ended.
@@ -99,17 +103,19 @@ class SessionHost {
   virtual ~SessionHost() = default;
   virtual void send(const SendToWorker& message) = 0;  // lost or not: it is said again
   virtual void tell(SessionNews news) = 0;             // to the training thread
+  // To the coordinator, past the training thread, which may itself be waiting for them or for anything else.
+  virtual void accuse(const PeersSuspected& peers) = 0;
   virtual void set_peers(const std::vector<GroupMember>& peers) = 0;
   // The training thread is about to be told to compute with the weights as they are.
   virtual void keep_weights() = 0;
+  // RangeReadable.
+  virtual void readable(uint32_t range, Step version) = 0;
   // Copies these ranges aside for the checkpoint of exactly this step; returns the nanoseconds it took.
   virtual int64_t save(const GroupPlan& plan, Step step, const std::vector<uint32_t>& led) = 0;
   virtual Step choose_checkpoint(const std::vector<Step>& known) = 0;
   // Begins to put these ranges into the store; SessionInbox::loads() now, loaded() when it is done.
   virtual void load(const LoadCheckpoint& load) = 0;
 };
-  // RangeReadable.
-  virtual void readable(uint32_t range, Step version) = 0;
 
 // Of a member of this job with these ranges (cut_ranges).
 ProtocolOptions session_options(const JobSpec& spec, JobId job, WorkerId self, Incarnation incarnation,
@@ -123,13 +129,13 @@ class MemberSession {
   // Call it whenever there is something to take or updates_left(), and at least every few tens of milliseconds. Updates
   // one range at most, so that the caller can send and receive meanwhile.
   void turn(SessionInbox::Batch batch, Time now);
+  bool updates_left() const { return protocol_.updates_left() > 0; }
   void on_mail(const ShardMail& mail, Time now);
 
   // Whether a message is of a member of the newest plan taken up.
   bool is_from_the_plan(const Header& header) const;
   const CommitProtocol& protocol() const { return protocol_; }
 
-  bool updates_left() const { return protocol_.updates_left() > 0; }
  private:
   void handle(const ProtocolEvent& event, Time now);
   void act(const ProtocolAction& action, Time now);
