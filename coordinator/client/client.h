@@ -5,11 +5,11 @@
 #include <memory>
 #include <string>
 
+#include "coordinator/client/client_call.h"
 #include "shared/base/clock.h"
 #include "shared/base/result.h"
 #include "shared/formats/json.h"
 #include "shared/fs/file_system.h"
-#include "shared/net/request_tracker.h"
 #include "shared/net/transport.h"
 
 namespace strand {
@@ -30,13 +30,13 @@ class CoordinatorClient {
 
  private:
   CoordinatorClient(const ClientOptions& options, std::unique_ptr<Transport> transport, SocketId socket);
-  Status send(uint64_t number, const std::string& command, const std::string& arguments);
+  Status send(const WireMessage& message);
 
   ClientOptions options_;
   SystemClock clock_;
   std::unique_ptr<Transport> transport_;
   SocketId socket_;
-  RequestTracker tracker_;
+  ClientCall call_;
 };
 
 // The endpoint of the coordinator that runs in `directory` (its coordinator.json). kNotFound, with the mend, when none

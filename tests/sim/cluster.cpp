@@ -81,24 +81,32 @@ void Cluster::ask_data(SimWorker& worker, uint64_t runner, const DataStream::Let
 void Cluster::command(const std::string& name) {
   Json arguments = {{"job", 1}};
   if (name == "submit") arguments = {{"toml", job->toml}, {"submission", "once"}};
-  asking_ = WireMessage();
-  asking_->header.request = ++question_;
-  asking_->body = ClientRequest{name, dump_json(arguments)};
+  command_ = name;
   if (name != "show") note(concat("a client says ", name));
-  say_command();
+  ask(call_.begin(name, dump_json(arguments), now()));
+  watch_call();
 }
 
-void Cluster::say_command() {
-  if (!asking_) return;
+void Cluster::ask(const WireMessage& request) {
   network.send(kClientAddress, kCoordinatorAddress,
-               [this, said = *asking_] { coordinator_->on_message(kClientPeer, said); });
-  queue.after(std::chrono::seconds(1), [this, question = question_] {
-    if (asking_ && asking_->header.request == question) say_command();
+               [this, said = request] { coordinator_->on_message(kClientPeer, said); });
+}
+
+void Cluster::watch_call() {
+  const Time never = now() + std::chrono::hours(1);
+  if (!call_.waiting()) return;
+  queue.at(call_.next_event(never), [this, number = call_.request().header.request] {
+    if (!call_.waiting() || call_.request().header.request != number) return;
+    const ClientCall::Due due = call_.poll(now());
+    if (due.expired && command_ == "submit") return command("submit");
+    if (due.again) ask(call_.request());
+    watch_call();
   });
 }
 
 void Cluster::answered(const WireMessage& message) {
-  if (asking_ && asking_->header.request == message.header.request) asking_.reset();
+  const auto answer = call_.on_message(message);
+  if (answer && command_ == "submit" && !answer->ok()) violation("submit: " + answer->error().message());
 }
 
 // --- running --------------------------------------------------------------------------------------------------------
@@ -139,7 +147,7 @@ void Cluster::run_quietly(Duration limit) {
     }
     if (queue.now() - looked < std::chrono::seconds(2)) continue;
     looked = queue.now();
-    if (record_ && job_is_at_rest(record_->state) && !asking_) command("resume");
+    if (record_ && job_is_at_rest(record_->state) && !call_.waiting()) command("resume");
   }
   if (violations_.empty()) check_end();
 }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/client/client_call.h"
 #include "coordinator/event.h"
 #include "coordinator/job.h"
 #include "tests/sim/cluster_job.h"
@@ -95,8 +96,9 @@ class Cluster {
   void manifest_written(const WriteManifest& action);
   void check_end();
 
-  // --- the client ---
-  // Said again until it is answered; an earlier command that waits is given up.
+  // --- the client, as `strand` asks ---
+  // An earlier command that waits is given up. One that nobody answers in time is given up too, but `submit` is made
+  // anew, with the same token.
   void command(const std::string& name);
   void answered(const WireMessage& message);
 
@@ -110,7 +112,8 @@ class Cluster {
   int generations() const { return static_cast<int>(plans_.size()); }
 
  private:
-  void say_command();
+  void ask(const WireMessage& request);
+  void watch_call();
   void mend_everything();
   const GroupPlan& plan(Generation generation) const;
 
@@ -121,8 +124,8 @@ class Cluster {
   std::map<uint64_t, GroupPlan> plans_;
   std::set<std::pair<uint64_t, Step>> recorded_;  // (generation, step)
   NormCount norm_count_;
-  uint64_t question_ = 0;
-  std::optional<WireMessage> asking_;
+  ClientCall call_{std::chrono::seconds(10)};
+  std::string command_;
   std::vector<std::string> violations_, history_;
 };
 
