@@ -27,7 +27,7 @@ FAMILIES = {
                     sizes(12, 512, 16, 2048, 4107, 2048), False, 1, 2),
     "dnabert-2": family("dnabert-2", "dnabert-2-117m", sizes(3, 48, 6, 80, 71, 40), "dnabert-2-117m",
                         sizes(12, 768, 12, 3072, 4096, 512), False, 3, 4),
-    "dna-fm": family("dna-fm", "dna-fm-7b", sizes(3, 68, 2, 84, 16, 40), "dna-fm-300m",
+    "dna-fm": family("dna-fm", "dna-fm-7b", sizes(3, 272, 2, 84, 16, 40), "dna-fm-300m",
                      sizes(24, 1024, 16, 2688, 16, 4000), False, 0, 1),
     "omni-dna-rms": family("llama", "omni-dna-300m", sizes(3, 48, 3, 80, 71, 40), "omni-dna-116m",
                            sizes(12, 768, 16, 3072, 4096, 250), True, 3),
@@ -66,7 +66,8 @@ class Case:
                     "train.learning_rate": 1e-4, "train.weight_decay": 0.1, "train.clip": 1.0, "train.epsilon": 1e-8,
                     "train.beta1": 0.9, "train.beta2": 0.95}
         # Weights of real sizes have the deviation of a fresh model; tiny ones are large, so that every tensor matters.
-        self.scale = 2.0 ** -5 if real else 2.0 ** -2
+        wide = self.config["hidden"] > 200  # as large sums as those of the narrow ones
+        self.scale = 2.0 ** -5 if real else 2.0 ** -3 if wide else 2.0 ** -2
         shape = (max(steps, 1), self.rows, segment)
         self.ids, self.targets, self.lengths = batches(self.config, f["causal"], shape, seed)
 
