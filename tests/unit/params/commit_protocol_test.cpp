@@ -105,6 +105,33 @@ class TwoWorkers : public ::testing::Test {
     Header header{++request, {1}, {generation}, {2}, {incarnation}, step};
     return {{header, std::move(body)}, bulk_of(1)};
   }
+  ShardMail from_other(ShardBody body, Step step, uint64_t bulk_value, int) {
+    ShardMail mail = from_other(std::move(body), step);
+    mail.bulk = bulk_of(bulk_value);
+    return mail;
+  }
+  // All of a step that makes its record, by this worker (lane 0, leads range 0) and the other (lane 1, leads range 1).
+  std::vector<ProtocolAction> commit(Step step) {
+    const std::vector<uint64_t> read = {SerialRun::weights(serial.state(0, step - 1)),
+                                        SerialRun::weights(serial.state(1, step - 1))};
+    const auto lane = [&](int64_t index, uint32_t range) {
+      return serial.subtree_gradient(step, {0, index}, range, 0, read);
+    };
+    const LaneNumbers mine = serial.numbers(step, 0, true, true), its = serial.numbers(step, 1, true, true);
+    handle(from_other(GradientPiece{0, 0, 0, 1, {its}}, step, lane(1, 0), 0));
+    handle(GradientReady{{3}, step, 1, 0, {{{0, 0}, bulk_of(lane(0, 1)), {}}}});
+    for (const ProtocolAction& action :
+         handle(GradientReady{{3}, step, 0, 0, {{{0, 0}, bulk_of(lane(0, 0)), {mine}}}})) {
+      const auto* sent = std::get_if<SendToWorker>(&action);
+      if (sent == nullptr || !std::holds_alternative<GradientSum>(sent->message.message.body)) continue;
+      ShardMail ack = from_other(ShardAck{}, step);
+      ack.message.header.request = sent->message.message.header.request;
+      handle(ack);
+    }
+    const uint64_t sum = SerialRun::add(lane(0, 1), lane(1, 1));
+    handle(from_other(GradientSum{1, serial.squares(1, sum), {}}, step, sum, 0));
+    return handle(from_other(PartialNorms{{{1, serial.squares(1, sum)}}, {}}, step));
+  }
   template <class T>
   static std::optional<T> find(const std::vector<ProtocolAction>& actions) {
     for (const ProtocolAction& action : actions) {
@@ -214,6 +241,76 @@ TEST_F(TwoWorkers, StalenessIsHowManyStepsMayBeAhead) {
     }
     EXPECT_EQ(protocol->committed(), 0);
   }
+}
+
+template <class T>
+std::vector<T> all(const std::vector<ProtocolAction>& actions) {
+  std::vector<T> found;
+  for (const ProtocolAction& action : actions) {
+    if (const T* one = std::get_if<T>(&action)) found.push_back(*one);
+  }
+  return found;
+}
+
+// The next step starts with the record; each range is readable when it is updated, in order, and nothing that needs
+// the whole version is said before the last one is.
+TEST_F(TwoWorkers, RangesFollowTheRecordOneByOne) {
+  begin();
+  const auto committed = commit(1);
+  ASSERT_TRUE(find<StepCommitted>(committed));
+  ASSERT_TRUE(find<StartStep>(committed));
+  EXPECT_EQ(find<StartStep>(committed)->step, 2);
+  EXPECT_TRUE(all<RangeReadable>(committed).empty());
+  EXPECT_EQ(protocol->committed(), 1);
+  EXPECT_EQ(protocol->updates_left(), 2u);
+  for (const uint32_t range : {0u, 1u}) {
+    EXPECT_EQ(protocol->version(range), 0);
+    EXPECT_FALSE(says<RangeData>(handle(from_other(PullRange{range, 1, false}, 1)))) << "not updated yet";
+    const auto updated = handle(UpdateNext{});
+    const auto readable = all<RangeReadable>(updated);
+    ASSERT_EQ(readable.size(), 1u);
+    EXPECT_EQ(readable[0].range, range);
+    EXPECT_EQ(readable[0].version, 1);
+    EXPECT_EQ(protocol->version(range), 1);
+    EXPECT_EQ(value_of(store.state(range)), serial.state(range, 1));
+    EXPECT_TRUE(says<RangeData>(updated)) << "what was asked for before";
+  }
+  EXPECT_EQ(protocol->updates_left(), 0u);
+  EXPECT_TRUE(handle(UpdateNext{}).empty());
+  ASSERT_TRUE(find<StepCommitted>(commit(2)));
+}
+
+// Whoever hears a norm drops the sums of the step before: it must not be made while somebody still needs them.
+TEST_F(TwoWorkers, NoNormIsMadeOnTopOfUpdatesThatWait) {
+  begin();
+  commit(1);
+  handle(UpdateNext{});
+  EXPECT_FALSE(find<StepCommitted>(commit(2))) << "range 1 is at version 0";
+  EXPECT_EQ(protocol->committed(), 1);
+  EXPECT_TRUE(protocol->holds_sum(1, 1));
+  EXPECT_TRUE(find<StepCommitted>(handle(UpdateNext{}))) << "all was there but this";
+  EXPECT_EQ(protocol->committed(), 2);
+}
+
+TEST_F(TwoWorkers, ANewPlanFindsWhatWasCommittedUpdated) {
+  begin();
+  commit(1);
+  handle(UpdateNext{});
+  plan.generation.value = 4;
+  handle(NewPlan{plan});
+  for (const uint32_t range : {0u, 1u}) {
+    EXPECT_EQ(protocol->version(range), 1);
+    EXPECT_EQ(value_of(store.state(range)), serial.state(range, 1));
+  }
+}
+
+TEST_F(TwoWorkers, StaleReadersFindWholeVersions) {
+  options.staleness = 1;
+  protocol = std::make_unique<CommitProtocol>(options, &store);
+  begin();
+  commit(1);
+  EXPECT_EQ(protocol->updates_left(), 0u);
+  EXPECT_EQ(protocol->fresh(), 1);
 }
 
 TEST_F(TwoWorkers, SaysWhatItLeadsAndWhatItReads) {

@@ -193,6 +193,42 @@ TEST(ExecutorTest, AnEmptyActivationIsRefused) {
   EXPECT_NE(result.error().message().find("gave no bytes"), std::string::npos) << result.error().message();
 }
 
+// A stage that waits for its weights is no slow one.
+TEST(ExecutorTest, WaitingForWeightsIsNotComputing) {
+  class Late final : public StageCompute {
+   public:
+    explicit Late(SimClock* clock) : clock_(clock) {}
+    Result<Frame> forward(int, int, const Frame&) override {
+      clock_->advance(milliseconds(5));
+      waited_ += milliseconds(3);
+      return Frame();
+    }
+    Result<Frame> backward(int, int, const Frame&) override {
+      clock_->advance(milliseconds(4));
+      return Frame();
+    }
+    Result<Frame> backward_input(int, int, const Frame&) override { return Frame(); }
+    Status backward_weight(int, int) override { return {}; }
+    Duration waited() const override { return waited_; }
+
+   private:
+    SimClock* clock_;
+    Duration waited_{};
+  };
+  const auto schedule = make_schedule(PipelineKind::kGPipe, {1, 1, 3});
+  ASSERT_TRUE(schedule.ok());
+  SimClock clock;
+  Late compute(&clock);
+  const auto traces = run_stage(*schedule, 0, &compute, nullptr, clock, {});
+  ASSERT_TRUE(traces.ok()) << traces.error().message();
+  ASSERT_EQ(traces->size(), 6u);
+  for (const InstructionTrace& trace : *traces) {
+    const bool forward = trace.instruction.kind == InstructionKind::kForward;
+    EXPECT_NEAR(trace.wait_weights, forward ? 0.003 : 0.0, 1e-9);
+    EXPECT_NEAR(trace.compute, forward ? 0.002 : 0.004, 1e-9);
+  }
+}
+
 TEST(ExecutorTest, TracesSayWhenEachInstructionRan) {
   const auto schedule = make_schedule(PipelineKind::kGPipe, {2, 1, 2});
   ASSERT_TRUE(schedule.ok());
