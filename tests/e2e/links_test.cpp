@@ -26,7 +26,7 @@ class LinksTest : public ChaosTest {
   void start_behind_proxies(Cluster* cluster) {
     cluster->start_workers(kWorkers);
     for (int id = 1; id <= kWorkers; ++id) {
-      const std::string socket = cluster->socket(concat("worker-", id));
+      const std::string socket = SocketSite(folder_.path()).path(concat("worker-", id));
       ASSERT_TRUE(within(seconds(20), [&] { return std::filesystem::exists(socket); }));
       proxies_.push_back(std::make_unique<LinkProxy>(socket));
     }

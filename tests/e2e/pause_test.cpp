@@ -138,8 +138,7 @@ TEST_F(PauseTest, ACoordinatorKilledAndAwayForTwentySecondsCostsNoStepTwoSeconds
       << "what was trained meanwhile is told: " << cluster.show().dump();
   ASSERT_TRUE(cluster.reaches(newest_step(cluster.run_directory()) + 50));
   EXPECT_EQ(cluster.show()["generation"], 1);
-  const Process cancelled =
-      run(folder_.path(), "cancel", {"cancel", "small", "--coordinator", "ipc://" + path("c.sock")});
+  const Process cancelled = cluster.ask("cancel", {"small"});
   EXPECT_EQ(cancelled.exit_code(), 0) << cancelled.err();
   std::this_thread::sleep_for(milliseconds(500));
   const size_t recorded = step_records(cluster.run_directory()).size();

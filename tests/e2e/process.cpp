@@ -42,7 +42,8 @@ std::string read_file(const std::string& path) {
 }
 
 std::string strand_program() {
-  return STRAND_PROGRAM;
+  const char* other = std::getenv("STRAND_E2E_PROGRAM");
+  return other != nullptr ? other : STRAND_PROGRAM;
 }
 
 Process::Process(const std::string& folder, const std::string& tag, std::vector<std::string> arguments)

@@ -11,7 +11,7 @@
 
 namespace strand::e2e {
 
-// The path of the program under test.
+// The path of the program under test: the one built with the tests, or another, which STRAND_E2E_PROGRAM names.
 std::string strand_program();
 
 // A folder that goes away with the object.
