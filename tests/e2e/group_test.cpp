@@ -95,6 +95,46 @@ TEST_F(GroupTest, AnyShapeScheduleAndNumberOfThreadsGivesTheSameBits) {
       << "another seed must give other bits, or this test proves nothing";
 }
 
+// What changes the bits has a run in one process of its own to be compared with.
+TEST_F(GroupTest, RoundedGradientsAndBf16GiveTheirOwnBitsInAnyShape) {
+  const bool all = std::getenv("STRAND_GROUP_ALL") != nullptr;
+  std::vector<Digests> seen = {run_shape("fp32", {})};
+  const Words rounded = {"--set", "train.gradient_dtype=bf16"}, half = {"--set", "train.precision=bf16"};
+  std::vector<std::pair<std::string, Words>> numerics = {{"rounded", rounded}, {"half", half}};
+  if (all) numerics.emplace_back("both", rounded + half);
+  for (const auto& [name, options] : numerics) {
+    const auto alone = start(name, options);
+    const auto square = start(name + "-2x2", shape(2, 2) + options);
+    const Digests expected = ended(*alone, name);
+    EXPECT_EQ(ended(*square, name + "-2x2"), expected) << name;
+    for (const Digests& other : seen) EXPECT_NE(expected, other) << name << " must matter, or this test proves nothing";
+    seen.push_back(expected);
+    for (const auto& [stages, replicas] : {std::pair{1, 3}, {4, 1}, {1, 4}}) {
+      if (!all && replicas != 3) continue;
+      const std::string shaped = concat(name, "-", stages, "x", replicas);
+      EXPECT_EQ(run_shape(shaped, shape(stages, replicas) + options), expected) << shaped;
+    }
+  }
+}
+
+TEST_F(GroupTest, UnevenSharesAndNoStalenessChangeNothing) {
+  const auto alone = start("expected", {});
+  const auto uneven = start("uneven", shape(1, 2) + Words{"--set", "parallel.lane_shares=[3,1]"});
+  const Digests expected = ended(*alone, "expected");
+  EXPECT_EQ(ended(*uneven, "uneven"), expected);
+  std::map<std::string, std::string> lanes;  // by replica
+  for (const char* log : {"worker", "worker-2"}) {
+    for (const LogLine& line : log_lines(path(concat("uneven/logs/", log, ".log")))) {
+      if (line.event == "group_ready") lanes[line.fields.at("replica")] = line.fields.at("lanes");
+    }
+  }
+  EXPECT_EQ(lanes, (std::map<std::string, std::string>{{"0", "3"}, {"1", "1"}}));
+  const Words not_stale = {"--set", "parallel.consistency=ssp", "--set", "parallel.ssp=0"};
+  const auto pair = start("ssp-1x2", shape(1, 2) + not_stale), square = start("ssp-2x2", shape(2, 2) + not_stale);
+  EXPECT_EQ(ended(*pair, "ssp-1x2"), expected);
+  EXPECT_EQ(ended(*square, "ssp-2x2"), expected);
+}
+
 TEST_F(GroupTest, AGroupTakesEachRowOnce) {
   run_shape("run", shape(2, 2));
   const Process audit = run(folder_.path(), "audit", {"data", "audit", "run", "--json"});
