@@ -25,7 +25,14 @@ std::vector<std::pair<std::string, int32_t>> contents(const std::vector<AddedTok
 }  // namespace
 
 AddedTokenFinder::AddedTokenFinder(const std::vector<AddedToken>& tokens, bool normalized)
-    : tokens_(select(tokens, normalized)), trie_(contents(tokens_)) {}
+    : tokens_(select(tokens, normalized)), trie_(contents(tokens_)) {
+  const auto first_of = [](const AddedToken& token) { return static_cast<uint8_t>(token.content[0]); };
+  if (tokens_.empty()) return;
+  const uint8_t first = first_of(tokens_[0]);
+  if (std::all_of(tokens_.begin(), tokens_.end(), [&](const auto& token) { return first_of(token) == first; })) {
+    only_first_ = first;
+  }
+}
 
 bool AddedTokenFinder::stands_alone(std::string_view text, size_t begin, size_t end) {
   return (begin == 0 || !is_word_character(character_before(text, begin).code)) &&

@@ -1,6 +1,7 @@
 // Tokens that are found in the text before the model sees it, as Hugging Face's AddedVocabulary does.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -34,7 +35,7 @@ class AddedTokenFinder {
     size_t start = 0;
     for (size_t at = 0; !trie_.empty() && at < text.size();) {
       if (!trie_.starts(text[at])) {
-        ++at;
+        at = next_start(text, at + 1);
         continue;
       }
       const TokenTrie::Match match = trie_.longest(text, at);
@@ -56,6 +57,12 @@ class AddedTokenFinder {
   }
 
  private:
+  // The first place from `at` on where a token might start.
+  size_t next_start(std::string_view text, size_t at) const {
+    if (only_first_ >= 0) return std::min(text.find(static_cast<char>(only_first_), at), text.size());
+    while (at < text.size() && !trie_.starts(text[at])) ++at;
+    return at;
+  }
   static bool stands_alone(std::string_view text, size_t begin, size_t end);
   // Where the white space that ends at `at` begins, not before `start`.
   static size_t space_before(std::string_view text, size_t start, size_t at);
@@ -63,6 +70,7 @@ class AddedTokenFinder {
 
   std::vector<AddedToken> tokens_;
   TokenTrie trie_;
+  int only_first_ = -1;  // the byte that all tokens begin with, or -1
 };
 
 }  // namespace strand

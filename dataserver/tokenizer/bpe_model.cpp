@@ -49,9 +49,19 @@ BpeModel::BpeModel(std::vector<std::string> vocabulary, std::vector<BpeMerge> me
     if (made[product]) each_product_once_ = false;
     made[product] = true;
   }
+  if (std::optional<DnaBpe> bases = DnaBpe::make(letters_, merges_)) {
+    bases_ = std::make_shared<const DnaBpe>(*std::move(bases));
+  }
+  bytes_ = ByteBpe::make(letters_, merges_);
 }
 
-void BpeModel::encode_word(std::string_view word, std::vector<int32_t>* ids) const {
+void BpeModel::encode_word(std::string_view word, std::vector<int32_t>* ids, size_t* steps) const {
+  if (bases_ != nullptr && bases_->encode(word, ids, steps)) return;
+  if (bytes_ != nullptr && word.size() > kShortWord && bytes_->encode(word, ids, steps)) return;
+  encode_word_by_merging(word, ids);
+}
+
+void BpeModel::encode_word_by_merging(std::string_view word, std::vector<int32_t>* ids) const {
   // The two differ only where two pairs give one token: see encode_long.
   if (word.size() <= kShortWord && each_product_once_) {
     encode_short(word, ids);

@@ -3,19 +3,17 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "dataserver/tokenizer/bpe_rules.h"
+#include "dataserver/tokenizer/byte_bpe.h"
+#include "dataserver/tokenizer/dna_bpe.h"
 #include "dataserver/tokenizer/pair_map.h"
 
 namespace strand {
-
-struct BpeMerge {
-  int32_t left = 0, right = 0;  // ids
-  int32_t product = 0;          // id of the two texts joined
-  bool operator==(const BpeMerge&) const = default;
-};
 
 class BpeModel {
  public:
@@ -34,10 +32,14 @@ class BpeModel {
   // The id of a byte that is a token by itself, or -1.
   int32_t letter(char c) const { return letters_[static_cast<uint8_t>(c)]; }
 
-  // Appends the ids of a word. Merges the pair of lowest rank, leftmost first, until no rule applies; O(n log n) in the
-  // bytes. A byte that is no token gives the unknown token; without one it is left out, and its neighbours touch. Words
-  // have fewer than 2^32 - 1 bytes.
-  void encode_word(std::string_view word, std::vector<int32_t>* ids) const;
+  // Appends the ids of a word: what merging the pair of lowest rank, leftmost first, until no rule applies would give.
+  // A byte that is no token gives the unknown token; without one it is left out, and its neighbours touch. Linear in
+  // the bytes (backtrack.h); words of bytes without a token, and models without BpeRules, take encode_word_by_merging.
+  // Words have fewer than 2^32 - 1 bytes. `steps` (may be null) counts what the linear way does.
+  void encode_word(std::string_view word, std::vector<int32_t>* ids, size_t* steps = nullptr) const;
+
+  // The same by the definition, with a queue for long words: O(n log n).
+  void encode_word_by_merging(std::string_view word, std::vector<int32_t>* ids) const;
 
  private:
   // The id of a byte as encode_word takes it, -1: left out.
@@ -54,6 +56,9 @@ class BpeModel {
   std::array<int32_t, 256> letters_;
   PairMap ranks_;
   bool each_product_once_ = true;
+  // Copies of a model share what is made of it; null where the model does not allow it.
+  std::shared_ptr<const DnaBpe> bases_;
+  std::shared_ptr<const ByteBpe> bytes_;
 };
 
 }  // namespace strand

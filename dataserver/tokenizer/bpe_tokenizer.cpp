@@ -1,13 +1,24 @@
 #include "dataserver/tokenizer/bpe_tokenizer.h"
 
+#include <array>
 #include <cctype>
 
 #include "dataserver/tokenizer/byte_level.h"
 #include "dataserver/tokenizer/special_names.h"
 #include "dataserver/tokenizer/utf8.h"
+#include "dataserver/tokenizer/word_cache.h"
 
 namespace strand {
 namespace {
+
+// What a byte is to encode_letters.
+enum class ByteKind : uint8_t {
+  kPart,        // of a character of several bytes, or none
+  kSpace,       // dropped
+  kUnknown,     // ASCII, and no token
+  kWordLetter,  // a token by itself, part of a word of \w
+  kOther,       // a token by itself, part of a word of [^\w\s]
+};
 
 bool is_word_letter(char c) {
   return c == '_' || std::isalnum(static_cast<unsigned char>(c)) != 0;
@@ -19,6 +30,14 @@ class BpeTokenizer final : public Tokenizer {
       : parts_(std::move(parts)), literal_(parts_.added, false), normalized_(parts_.added, true) {
     for (const std::string& text : parts_.model.vocabulary()) {
       bytes_.push_back(over_bytes() ? from_byte_letters(text) : text);
+    }
+    for (size_t byte = 0; byte < kinds_.size(); ++byte) {
+      const char c = static_cast<char>(byte);
+      if (parts_.model.letter(c) >= 0) {
+        kinds_[byte] = is_word_letter(c) ? ByteKind::kWordLetter : ByteKind::kOther;
+      } else if (byte < 0x80) {
+        kinds_[byte] = is_white_space(static_cast<uint32_t>(byte)) ? ByteKind::kSpace : ByteKind::kUnknown;
+      }
     }
     texts_ = parts_.model.vocabulary();
     for (const std::string& bytes : bytes_) characters_.push_back(static_cast<int32_t>(bytes.size()));
@@ -121,15 +140,17 @@ class BpeTokenizer final : public Tokenizer {
 
   void encode_letters(std::string_view piece, std::vector<int32_t>* ids) const {
     const BpeModel& model = parts_.model;
+    const auto kind_at = [&](size_t at) { return kinds_[static_cast<uint8_t>(piece[at])]; };
     for (size_t at = 0; at < piece.size();) {
-      if (model.letter(piece[at]) < 0) {
-        if (!is_white_space(piece, at)) ids->push_back(model.unknown());
-        at += character_bytes(piece, at);
+      const ByteKind kind = kind_at(at);
+      if (kind < ByteKind::kWordLetter) {
+        const bool space = kind == ByteKind::kPart ? is_white_space(piece, at) : kind == ByteKind::kSpace;
+        if (!space) ids->push_back(model.unknown());
+        at += kind == ByteKind::kPart ? character_bytes(piece, at) : 1;
         continue;
       }
       size_t end = at + 1;
-      const bool word = is_word_letter(piece[at]);
-      while (end < piece.size() && model.letter(piece[end]) >= 0 && is_word_letter(piece[end]) == word) ++end;
+      while (end < piece.size() && kind_at(end) == kind) ++end;
       model.encode_word(piece.substr(at, end - at), ids);
       at = end;
     }
@@ -139,9 +160,15 @@ class BpeTokenizer final : public Tokenizer {
     std::string spaced;
     if (parts_.words.add_prefix_space && piece[0] != ' ') piece = spaced.append(" ").append(piece);
     if (!parts_.words.use_regex) return parts_.model.encode_word(piece, ids);
+    const auto encode_word = [this, ids](std::string_view word) { parts_.model.encode_word(word, ids); };
+    WordCache& cache = WordCache::of_thread();
     for (size_t at = 0; at < piece.size();) {
       const size_t end = word_end(piece, at);
-      parts_.model.encode_word(piece.substr(at, end - at), ids);
+      if (end - at <= WordCache::kLongestWord) {
+        cache.append(owner_, piece, at, end, ids, encode_word);
+      } else {
+        encode_word(piece.substr(at, end - at));
+      }
       at = end;
     }
   }
@@ -167,6 +194,8 @@ class BpeTokenizer final : public Tokenizer {
 
   BpeParts parts_;
   AddedTokenFinder literal_, normalized_;
+  uint32_t owner_ = WordCache::new_owner();
+  std::array<ByteKind, 256> kinds_{};
   std::vector<std::string> texts_;   // by id as files name them, added tokens included
   std::vector<std::string> bytes_;   // by id, what decode() gives
   std::vector<int32_t> characters_;  // by id

@@ -34,12 +34,18 @@ const Alphabet& alphabet() {
 }
 
 // Classes of the characters of one byte; the others are looked up.
-struct AsciiClasses {
-  std::array<CharacterClass, 128> classes;
-  AsciiClasses() {
-    for (uint32_t code = 0; code < 128; ++code) classes[code] = character_class(code);
+constexpr std::array<CharacterClass, 128> kAscii = [] {
+  std::array<CharacterClass, 128> classes{};
+  for (uint32_t code = 0; code < 128; ++code) {
+    const bool letter = (code >= 'A' && code <= 'Z') || (code >= 'a' && code <= 'z');
+    const bool space = code == ' ' || (code >= '\t' && code <= '\r');
+    classes[code] = letter                       ? CharacterClass::kLetter
+                    : code >= '0' && code <= '9' ? CharacterClass::kNumber
+                    : space                      ? CharacterClass::kWhiteSpace
+                                                 : CharacterClass::kOther;
   }
-};
+  return classes;
+}();
 
 struct ClassAt {
   CharacterClass kind;
@@ -47,9 +53,8 @@ struct ClassAt {
 };
 
 ClassAt class_at(std::string_view text, size_t at) {
-  static const AsciiClasses ascii;
   const uint8_t first = static_cast<uint8_t>(text[at]);
-  if (first < 0x80) return {ascii.classes[first], 1};
+  if (first < 0x80) return {kAscii[first], 1};
   const Character character = character_at(text, at);
   return {character_class(character.code), character.bytes};
 }

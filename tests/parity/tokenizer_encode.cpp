@@ -1,30 +1,18 @@
 // tokenizer_encode TOKENIZER TEXTS IDS [FOLDER]: encodes the texts of one file with the tokenizer of a file or folder,
 // or with "nucleotide"; writes the tokenizer's own files into FOLDER.
-// TEXTS: for each text its length in bytes (uint32, little-endian), then the bytes. IDS: for each text the number of
-// its ids, then the ids (all int32). One line of JSON on standard output: bytes, tokens, seconds (encoding alone), and
-// the tokenizer's vocabulary, frame and special tokens. The Strand side of tokenizer_parity.py.
+// TEXTS: tests/support/text_list.h. IDS: for each text the number of its ids, then the ids (all int32). One line of
+// JSON on standard output: bytes, tokens, seconds (encoding alone), and the tokenizer's vocabulary, frame and special
+// tokens. The Strand side of tokenizer_parity.py.
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
-#include <iterator>
 
 #include "dataserver/tokenizer/open_tokenizer.h"
 #include "shared/formats/json.h"
+#include "tests/support/text_list.h"
 
 namespace strand {
 namespace {
-
-std::vector<std::string_view> cut(std::string_view file) {
-  std::vector<std::string_view> texts;
-  while (file.size() >= sizeof(uint32_t)) {
-    uint32_t length = 0;
-    std::memcpy(&length, file.data(), sizeof length);
-    texts.push_back(file.substr(sizeof length, length));
-    file.remove_prefix(std::min<size_t>(file.size(), sizeof length + length));
-  }
-  return texts;
-}
 
 Json described(const Tokenizer& tokenizer) {
   const SpecialTokens s = tokenizer.specials();
@@ -45,9 +33,8 @@ int run(const std::string& name, const std::string& texts_path, const std::strin
     std::fprintf(stderr, "%s\n", tokenizer.error().message().c_str());
     return exit_code(tokenizer.error());
   }
-  std::ifstream in(texts_path, std::ios::binary);
-  const std::string file(std::istreambuf_iterator<char>(in), {});
-  const std::vector<std::string_view> texts = cut(file);
+  const std::string file = read_text_list(texts_path);
+  const std::vector<std::string_view> texts = cut_text_list(file);
   std::vector<std::vector<int32_t>> all(texts.size());
   size_t bytes = 0, tokens = 0;
   const auto start = std::chrono::steady_clock::now();

@@ -223,6 +223,19 @@ TEST(BpeTrain, EqualsTheDefinition) {
   }
 }
 
+// Vocabularies too large for ids of two bytes are learned with four.
+TEST(BpeTrain, WideIdsLearnTheSame) {
+  std::mt19937 random(36);  // seed 36
+  std::vector<std::string> words = {"", std::string(500, 'A'), "", "ACGTNNACGTNA"};
+  for (int i = 0; i < 200; ++i) words.push_back(random_bases(&random, random() % 200));
+  const auto narrow = train_bpe(words, {.vocabulary = 65'533, .max_token_length = 32});
+  const auto wide = train_bpe(words, {.vocabulary = 65'534, .max_token_length = 32});
+  ASSERT_TRUE(narrow.ok() && wide.ok());
+  EXPECT_GT(narrow.value()->vocabulary(), 500);
+  EXPECT_LT(narrow.value()->vocabulary(), 65'533);  // no pair occurs twice
+  EXPECT_EQ(narrow.value()->to_json(), wide.value()->to_json());
+}
+
 TEST(BpeTrain, IsDeterministicAndSurvivesItsFile) {
   const auto one = train_small(), two = train_small();
   ASSERT_TRUE(one.ok() && two.ok());
