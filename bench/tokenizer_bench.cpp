@@ -3,9 +3,9 @@
 //   tokenizer_bench encode TOKENIZER TEXTS [IDS]    TOKENIZER: a file or folder, as `strand tokenizer encode` takes it
 //   tokenizer_bench train TEXTS VOCABULARY FILE     writes the tokenizer.json
 //
-// TEXTS: tests/support/text_list.h. IDS: for each text the number of its ids, then the ids (all int32). One line of JSON
-// on standard output: bytes, tokens, seconds by the clock and of the processor (which other programs on the machine
-// change less), seconds to open, and the most memory held.
+// TEXTS: tests/support/text_list.h. IDS: for each text the number of its ids, then the ids (all int32). One line of
+// JSON on standard output: bytes, tokens, seconds by the clock and of the processor (which other programs on the
+// machine change less), seconds to open, and the most memory held.
 #include <sys/resource.h>
 
 #include <chrono>
