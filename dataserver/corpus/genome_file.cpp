@@ -8,8 +8,10 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <vector>
 
+#include "dataserver/corpus/xz_file.h"
 #include "shared/base/text.h"
 
 namespace strand {
@@ -39,7 +41,8 @@ Result<int> open_regular(const std::string& path, uint64_t* bytes) {
 
 struct GenomeFile::Handle {
   int descriptor = -1;
-  BGZF* file = nullptr;
+  BGZF* file = nullptr;  // plain, gzip or bgzip
+  std::optional<XzFile> xz;
   bool ended = false;
 };
 
@@ -51,6 +54,12 @@ Result<std::unique_ptr<GenomeFile>> GenomeFile::open(const std::string& path) {
   genome->handle_->descriptor = descriptor;
   if (genome->bytes_total_ == 0) {
     return bad_input(concat(path, ": an empty file; expected at least one '>name' line followed by bases"));
+  }
+  char first[XzFile::kMagic.size()] = {};
+  if (::pread(descriptor, first, sizeof first, 0) == sizeof first &&
+      std::string_view(first, sizeof first) == XzFile::kMagic) {
+    genome->handle_->xz.emplace(descriptor);
+    return genome;
   }
   hts_set_log_level(HTS_LOG_OFF);  // what it would print is in our errors
   genome->handle_->file = bgzf_dopen(descriptor, "r");
@@ -74,18 +83,31 @@ GenomeFile::~GenomeFile() {
 
 Error GenomeFile::damaged() const {
   return bad_input(concat(path_, ": truncated or damaged compression near byte ", bytes_read(), " of ", bytes_total_,
-                          "; expected a whole gzip or bgzip file: fetch or compress it again (gzip -t tells)"));
+                          handle_->xz ? "; expected a whole xz file: fetch or compress it again (xz -t tells)"
+                                      : "; expected a whole gzip or bgzip file: fetch or compress it again (gzip -t "
+                                        "tells)"));
 }
 
 Result<size_t> GenomeFile::read(char* buffer, size_t capacity) {
   if (handle_->ended) return size_t{0};
-  const ssize_t count = bgzf_read(handle_->file, buffer, capacity);
+  const ssize_t count = handle_->xz ? handle_->xz->read(buffer, capacity) : bgzf_read(handle_->file, buffer, capacity);
   if (count < 0) return damaged();
   if (count > 0) return static_cast<size_t>(count);
   handle_->ended = true;
   // A bgzip file cut between two blocks reads like a whole one, but for its end marker.
-  if (bgzf_compression(handle_->file) == kBgzip && bgzf_check_EOF(handle_->file) != 1) return damaged();
+  if (!handle_->xz && bgzf_compression(handle_->file) == kBgzip && bgzf_check_EOF(handle_->file) != 1) return damaged();
   return size_t{0};
+}
+
+Error GenomeFile::blame(Error refused) {
+  if (!handle_->xz && bgzf_compression(handle_->file) == 0) return refused;  // plain
+  std::vector<char> buffer(kBuffer);
+  for (size_t seen = 0; seen < kBlameBytes; seen += buffer.size()) {
+    const auto count = read(buffer.data(), buffer.size());
+    if (!count.ok()) return count.error();
+    if (*count == 0) break;
+  }
+  return refused;
 }
 
 uint64_t GenomeFile::bytes_read() const {
@@ -116,7 +138,8 @@ Status read_fasta_file(const std::string& path, FastaSink* sink, const Progress&
   while (true) {
     STRAND_ASSIGN(const size_t count, file->read(buffer.data(), buffer.size()));
     if (count == 0) return parser.finish();
-    STRAND_TRY(parser.feed({buffer.data(), count}));
+    const Status fed = parser.feed({buffer.data(), count});
+    if (!fed.ok()) return file->blame(fed.error());
     const double total = static_cast<double>(file->bytes_total());
     if (!progress(static_cast<double>(file->bytes_read()) / total)) {
       return Error(ErrorCode::kStopped, concat("stopped while reading ", path));

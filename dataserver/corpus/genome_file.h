@@ -1,4 +1,5 @@
-// The door to htslib: a genome file's bytes, decompressed (plain, gzip of any number of members, bgzip).
+// The door to htslib: a genome file's bytes, decompressed (plain, gzip of any number of members, bgzip, xz; told by
+// the first bytes, not by the name).
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,11 @@ class GenomeFile {
   // Up to `capacity` decompressed bytes; 0 only at the whole file's end. kBadInput for truncated or damaged
   // compression, a bgzip file without its end marker included.
   Result<size_t> read(char* buffer, size_t capacity);
+  // Why what was read makes no sense: the compression's damage, whose check may come only after bytes that it let
+  // through, or else `refused`. Reads on, up to kBlameBytes.
+  Error blame(Error refused);
+  static constexpr size_t kBlameBytes = size_t{256} << 20;
+
   uint64_t bytes_total() const { return bytes_total_; }  // as stored
   uint64_t bytes_read() const;                           // of them, so far
 

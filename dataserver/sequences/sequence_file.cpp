@@ -105,13 +105,11 @@ Status normalise_bases(std::string* letters) {
 }
 
 Status read_sequences(const SequenceFile& file, const Visit& visit, const std::function<bool(double)>& progress) {
-  std::string_view name(file.path);
-  if (name.ends_with(".gz")) name.remove_suffix(3);
-  if (name.ends_with(".txt")) return read_lines(file.path, visit, progress);
+  if (without_compression(file.path).ends_with(".txt")) return read_lines(file.path, visit, progress);
   const auto format = table_format(file.path);
   if (!format.ok()) {
     return bad_input(concat(file.path, ": expected sequences in a .fa, .fasta, .fna, .csv, .tsv, .jsonl, .ndjson or ",
-                            ".txt file, or one of these with .gz; rename it, or convert it"));
+                            ".txt file, or one of these with .gz or .xz; rename it, or convert it"));
   }
   if (*format == TableFormat::kFasta) {
     FastaRecords sink(file.path, visit);

@@ -21,9 +21,9 @@ struct SequenceFile {
   std::string name_column{};        // of the names; empty: rows are numbered
 };
 
-// Every sequence in order. By extension, each also with .gz: .fa .fasta .fna; .csv .tsv .jsonl .ndjson with their
-// columns (dataserver/tables/table_parser.h); .txt with a sequence a line. kBadInput names file and line: what the
-// formats refuse, an empty sequence, a letter that is no IUPAC code of DNA. `visit` may end it with an error of its
+// Every sequence in order. By extension, each also with .gz or .xz: .fa .fasta .fna; .csv .tsv .jsonl .ndjson with
+// their columns (dataserver/tables/table_parser.h); .txt with a sequence a line. kBadInput names file and line: what
+// the formats refuse, an empty sequence, a letter that is no IUPAC code of DNA. `visit` may end it with an error of its
 // own; `progress` in [0, 1], false stops (kStopped).
 Status read_sequences(const SequenceFile& file, const std::function<Status(NamedSequence sequence)>& visit,
                       const std::function<bool(double)>& progress);

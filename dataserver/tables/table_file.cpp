@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <set>
+#include <string_view>
 
 #include "shared/base/text.h"
 
@@ -46,15 +47,21 @@ bool to_number(const std::string& text, double* value) {
 
 }  // namespace
 
+std::string_view without_compression(std::string_view path) {
+  for (const std::string_view ending : {".gz", ".bgz", ".xz"}) {
+    if (path.ends_with(ending)) return path.substr(0, path.size() - ending.size());
+  }
+  return path;
+}
+
 Result<TableFormat> table_format(const std::string& path) {
-  std::string_view name(path);
-  if (name.ends_with(".gz")) name.remove_suffix(3);
+  const std::string_view name = without_compression(path);
   for (const Extension& extension : kExtensions) {
     if (name.ends_with(extension.ending)) return extension.format;
   }
   return bad_input(concat(path,
                           ": expected a table called .csv, .tsv, .jsonl, .ndjson, .fa, .fasta or .fna, or one of ",
-                          "these with .gz: rename it, or convert it (other compressions are not read)"));
+                          "these with .gz or .xz: rename it, or convert it (other compressions are not read)"));
 }
 
 Status read_table(const std::string& path, const std::vector<std::string>& columns, TableSink* sink,
@@ -68,7 +75,8 @@ Status read_table(const std::string& path, const std::vector<std::string>& colum
   while (true) {
     STRAND_ASSIGN(const size_t count, file->read(buffer.data(), buffer.size()));
     if (count == 0) return parser->finish();
-    STRAND_TRY(parser->feed(std::string_view(buffer).substr(0, count)));
+    const Status fed = parser->feed(std::string_view(buffer).substr(0, count));
+    if (!fed.ok()) return file->blame(fed.error());
     if (!progress(static_cast<double>(file->bytes_read()) / static_cast<double>(file->bytes_total()))) {
       return Error(ErrorCode::kStopped, concat("stopped while reading ", path));
     }

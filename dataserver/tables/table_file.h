@@ -1,7 +1,8 @@
-// A table on disk, plain or gzip.
+// A table on disk, plain, gzip or xz.
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dataserver/corpus/genome_file.h"
@@ -10,7 +11,10 @@
 
 namespace strand {
 
-// By extension, before ".gz" if that is there: .csv, .tsv, .jsonl or .ndjson, .fa, .fasta or .fna. kBadInput for
+// The path without ".gz", ".bgz" or ".xz" at its end.
+std::string_view without_compression(std::string_view path);
+
+// By extension, before that of the compression: .csv, .tsv, .jsonl or .ndjson, .fa, .fasta or .fna. kBadInput for
 // others.
 Result<TableFormat> table_format(const std::string& path);
 

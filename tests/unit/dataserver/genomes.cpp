@@ -1,5 +1,6 @@
 #include "tests/unit/dataserver/genomes.h"
 
+#include <lzma.h>
 #include <stdlib.h>
 #include <zlib.h>
 
@@ -70,6 +71,16 @@ std::string bgzip(const std::string& text, size_t block) {
     append_little_endian(&out, piece.size(), 4);
     if (piece.empty()) return out;
   }
+}
+
+std::string xz(const std::string& text) {
+  std::string out(lzma_stream_buffer_bound(text.size()), '\0');
+  size_t used = 0;
+  STRAND_CHECK(lzma_easy_buffer_encode(1, LZMA_CHECK_CRC64, nullptr, reinterpret_cast<const uint8_t*>(text.data()),
+                                       text.size(), reinterpret_cast<uint8_t*>(out.data()), &used,
+                                       out.size()) == LZMA_OK);
+  out.resize(used);
+  return out;
 }
 
 std::string random_letters(std::mt19937_64* random, size_t length, const std::string& alphabet) {

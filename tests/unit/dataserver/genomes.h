@@ -34,6 +34,9 @@ std::string gzip(const std::string& text);
 // bgzip blocks of at most `block` bytes of text, with the end marker.
 std::string bgzip(const std::string& text, size_t block);
 
+// One xz stream.
+std::string xz(const std::string& text);
+
 // `length` letters of `alphabet`.
 std::string random_letters(std::mt19937_64* random, size_t length, const std::string& alphabet);
 // Sequence with runs of N, lower case and IUPAC codes.

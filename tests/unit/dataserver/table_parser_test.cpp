@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <random>
 
 #include "dataserver/tables/table_file.h"
@@ -191,6 +192,8 @@ TEST(TableFile, ReadsByExtensionPlainOrGzip) {
   const std::pair<std::string, std::string> files[] = {
       {"a.csv", csv},
       {"a.csv.gz", testing::gzip(csv)},
+      {"a.csv.xz", testing::xz(csv)},
+      {"a.tsv.xz", testing::xz("sequence\tlabel\nACGT\t1\nAC\t0\n")},
       {"a.tsv", "sequence\tlabel\nACGT\t1\nAC\t0\n"},
       {"a.jsonl.gz", testing::gzip("{\"sequence\":\"ACGT\",\"label\":1}\n{\"sequence\":\"AC\",\"label\":0}\n")},
       {"a.fasta", ">x|1\nACGT\n>y|0\nAC\n"}};
@@ -207,11 +210,28 @@ TEST(TableFile, ReadsByExtensionPlainOrGzip) {
     EXPECT_EQ(read.error().code(), ErrorCode::kBadInput);
     EXPECT_NE(read.error().message().find(says), std::string::npos) << read.error().message();
   };
-  refused(folder.file("a.csv.xz", csv), "expected a table called .csv");
+  refused(folder.file("a.csv.bz2", csv), "expected a table called .csv");
   refused(folder.file("b.csv", ""), "an empty file");
   refused(folder.path() + "/absent.csv", "absent.csv");
   const std::string cut = testing::gzip(csv);
   refused(folder.file("c.csv.gz", cut.substr(0, cut.size() - 6)), "damaged compression");
+  const std::string cut_xz = testing::xz(csv);
+  refused(folder.file("c.csv.xz", cut_xz.substr(0, cut_xz.size() - 6)), "damaged compression");
+}
+
+// As published: a table of the GUE benchmark, when it is there.
+TEST(TableFile, ARealXzTable) {
+  const std::string path = "../shared/data/gue/EMP/H3K9ac/dev.csv.xz";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "needs " << path;
+  Collect sink;
+  const Status read = read_table(path, kColumns, &sink, testing::keep_going);
+  ASSERT_TRUE(read.ok()) << read.error().message();
+  EXPECT_GT(sink.rows.size(), 2000u);
+  for (const auto& fields : sink.rows) {
+    ASSERT_GE(fields[0].size(), 400u);
+    ASSERT_EQ(fields[0].find_first_not_of("ACGTN"), std::string::npos);
+    ASSERT_TRUE(fields[1] == "0" || fields[1] == "1");
+  }
 }
 
 TEST(TableFile, DistinctValuesAreTheClasses) {
