@@ -27,7 +27,8 @@ struct DataBuildOptions {
 };
 Result<CommandReport> data_build(const DataBuildOptions& options);
 
-// strand data inspect: counts, composition, N share and records of every genome in <store>; with a job, its split and
+// strand data inspect: counts, composition, N share, records and duplicates of every genome in <store>, rows and
+// duplicates of every table; with a job, its split and
 // the first `examples` training rows, decoded.
 struct DataInspectOptions {
   std::string store;
@@ -36,11 +37,34 @@ struct DataInspectOptions {
 };
 Result<CommandReport> data_inspect(const DataInspectOptions& options);
 
-// strand data verify: every block checksum of the store, and the content hash of every genome from its stored letters.
-struct DataVerifyOptions {
+// strand data list: the genomes and tables in <store>, with sizes, content hashes and dates, without reading them.
+struct DataListOptions {
   std::string store;
 };
+Result<CommandReport> data_list(const DataListOptions& options);
+
+// strand data verify: every block checksum of the store, and the content hash of every genome and table from its stored
+// letters.
+struct DataVerifyOptions {
+  std::string store;
+  std::function<void(double)> progress{};   // in [0, 1]
+  const std::atomic<bool>* stop = nullptr;  // set by a signal: kStopped
+};
 Result<CommandReport> data_verify(const DataVerifyOptions& options);
+
+// strand data export: what is in <store> as files again. Of a job that pretrains its training or held-out runs as FASTA
+// (">record:begin-end", 0-based, half-open), of a task the rows of a set as CSV; without a job a whole genome as FASTA,
+// or a table as CSV. Letters of a genome as they stood in its file; of a table as they are served (upper case, N).
+struct DataExportOptions {
+  std::string store;
+  std::string job;      // empty: a data set of the store
+  std::string set;      // of the job: training (default) or held-out; train (default), dev or test
+  std::string dataset;  // without a job: the first digits of its id; may be left out when there is only one
+  std::string output;   // written atomically
+  std::function<void(double)> progress{};   // in [0, 1]
+  const std::atomic<bool>* stop = nullptr;  // set by a signal: kStopped, the output is as it was
+};
+Result<CommandReport> data_export(const DataExportOptions& options);
 
 // strand data audit: whether a run took every row once: the sums that its workers recorded, step by step, against those
 // of the store. Every line of metrics.jsonl that has a sum is compared, also those of steps that were replayed.
@@ -57,6 +81,24 @@ struct DataAuditReport {
 };
 // kNotFound without a record, a dataset or a store; kBadInput for a record without sums.
 Result<DataAuditReport> data_audit(const DataAuditOptions& options);
+
+// strand data leaks: what splits and tables share, each two of them: the same sequences on either strand, and pairs
+// whose 21-mers agree (leaks/leaks.h).
+struct DataLeaksOptions {
+  std::vector<std::string> inputs;  // tables, FASTA files, job files (leaks/leak_sources.h)
+  std::string column = "sequence";
+  std::string store;  // of jobs that pretrain
+  double threshold = 0.8;
+  int64_t scale = 16, window = 1000;
+  int64_t show = 10;                        // of each list, also in the JSON document; below 0: all
+  std::function<void(double)> progress;     // in [0, 1]
+  const std::atomic<bool>* stop = nullptr;  // set by a signal: kStopped
+};
+struct DataLeaksReport {
+  CommandReport report;
+  bool clean = true;  // nothing was found
+};
+Result<DataLeaksReport> data_leaks(const DataLeaksOptions& options);
 
 // strand tokenizer train: a BPE vocabulary from FASTA files, without the held-out part when one is named.
 struct TokenizerTrainOptions {

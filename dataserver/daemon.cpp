@@ -156,6 +156,7 @@ class DataDaemon {
     }
     if (!home.ok()) return home.error();
     home_ = std::move(home).value();
+    home_->clock = &clock_;
     return {};
   }
 

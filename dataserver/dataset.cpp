@@ -47,6 +47,26 @@ Result<DataHome> open_data_home(FileSystem* fs, const std::string& directory, bo
   return home;
 }
 
+Status note_built(const DataHome& home, const std::string& id) {
+  if (home.read_only || home.clock == nullptr) return {};
+  STRAND_ASSIGN(const auto known, built_at(home.store.get(), id));
+  if (known) return {};
+  constexpr int64_t kSecond = 1'000'000'000;
+  StoreBatch batch;
+  batch.put("built/" + id, big_endian_key("", static_cast<uint64_t>(home.clock->wall_nanoseconds() / kSecond)));
+  return home.store->write(batch);
+}
+
+Result<std::optional<int64_t>> built_at(Store* store, const std::string& id) {
+  const auto kept = store->get("built/" + id);
+  if (!kept.ok()) {
+    if (kept.error().code() == ErrorCode::kNotFound) return std::optional<int64_t>();
+    return kept.error();
+  }
+  if (kept->size() != 8) return corrupt(concat("the date of data set ", id, " is damaged; build the store again"));
+  return std::optional<int64_t>(static_cast<int64_t>(parse_big_endian(*kept)));
+}
+
 std::string DatasetSpec::key() const {
   Parts parts = {concat(data.segment, " ", data.segment_bases, " ", data.stride, " ", data.reverse_complement, " ",
                         static_cast<int>(tokenizer.kind), " ", tokenizer.vocabulary, " ", tokenizer.k, " ",

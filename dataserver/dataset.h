@@ -10,6 +10,7 @@
 #include "dataserver/corpus/corpus_store.h"
 #include "dataserver/corpus/split.h"
 #include "dataserver/tokenizer/tokenizer.h"
+#include "shared/base/clock.h"
 #include "shared/base/result.h"
 #include "shared/fs/file_system.h"
 #include "shared/job_spec/job_spec.h"
@@ -26,10 +27,16 @@ struct DataHome {
   std::string directory;
   std::shared_ptr<Store> store;
   FileSystem* fs = nullptr;
-  bool read_only = false;  // nothing is built, trained or kept; what is missing is kNotFound
+  bool read_only = false;        // nothing is built, trained or kept; what is missing is kNotFound
+  const Clock* clock = nullptr;  // for the dates that data sets are kept with; null: no dates
 };
 // Errors as open_data_store; makes the folder unless read_only.
 Result<DataHome> open_data_home(FileSystem* fs, const std::string& directory, bool read_only);
+
+// When a genome or table was built, in seconds since 1970, for people ("built/ID" in the store); nothing for one that
+// was built without a clock. note_built keeps the first date.
+Status note_built(const DataHome& home, const std::string& id);
+Result<std::optional<int64_t>> built_at(Store* store, const std::string& id);
 
 // The part of a job that decides its dataset, and the two figures it is checked against.
 struct DatasetSpec {

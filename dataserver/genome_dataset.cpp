@@ -70,6 +70,7 @@ Result<std::shared_ptr<const Dataset>> GenomeDataset::open(const DataHome& home,
   const auto building = [&](double share) { return progress(0.5 * share); };
   STRAND_ASSIGN(CorpusInfo info, home.read_only ? find_corpus(home.store.get(), spec.data.files)
                                                 : build_corpus(home.store.get(), spec.data.files, building));
+  STRAND_TRY(note_built(home, info.id));
   STRAND_ASSIGN(dataset->split_, split_corpus(info, spec.data.holdout, spec.data.files));
   dataset->split_text_ = describe_split(dataset->split_);
   dataset->reader_ = std::make_unique<CorpusReader>(home.store.get(), std::move(info));

@@ -51,6 +51,7 @@ Status TaskDataset::read_tables(const Progress& progress) {
     const auto part = [&](double share) { return progress((static_cast<double>(i) + share) / kRowSets); };
     STRAND_ASSIGN(tables_[i], home_.read_only ? find_table(home_.store.get(), *paths[i], columns)
                                               : build_table(home_.store.get(), *paths[i], columns, part));
+    STRAND_TRY(note_built(home_, tables_[i]->id));
     rows[i] = tables_[i]->rows;
   }
   STRAND_ASSIGN(split_, split_task(task_, rows));

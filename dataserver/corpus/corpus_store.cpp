@@ -192,13 +192,14 @@ Result<std::vector<CorpusInfo>> list_corpora(Store* store) {
   return corpora;
 }
 
-Status verify_corpus(Store* store, const CorpusInfo& info) {
+Status verify_corpus(Store* store, const CorpusInfo& info, const Progress& progress) {
   ContentHash content;
   for (uint64_t record = 0; record < info.records.size(); ++record) {
     content.begin_record(info.records[record].name);
     int64_t bases = 0;
     for (uint64_t chunk = 0; bases < info.records[record].bases; ++chunk) {
       STRAND_ASSIGN(const std::string value, store->get(chunk_key(info.id, record, chunk)));
+  int64_t done = 0;
       STRAND_ASSIGN(const Chunk decoded, decode_chunk(value));
       if (decoded.bases == 0) return corrupt(concat("record '", info.records[record].name, "': an empty chunk"));
       content.bases(unpack_chunk(decoded));
@@ -208,6 +209,10 @@ Status verify_corpus(Store* store, const CorpusInfo& info) {
       return corrupt(concat("record '", info.records[record].name, "': expected ", info.records[record].bases,
                             " bases, found ", bases, "; build the store again"));
     }
+      done += decoded.bases;
+      if (!progress(static_cast<double>(done) / static_cast<double>(std::max<int64_t>(1, info.bases)))) {
+        return Error(ErrorCode::kStopped, concat("stopped while reading genome ", info.id));
+      }
     content.end_record(bases);
   }
   if (content.digest() != info.content) {

@@ -33,7 +33,8 @@ Result<std::vector<CorpusInfo>> list_corpora(Store* store);
 
 std::string chunk_key(const std::string& corpus_id, uint64_t record, uint64_t chunk);
 
-// Reads every chunk again and compares counts and content hash with the description. kCorrupt names what differs.
-Status verify_corpus(Store* store, const CorpusInfo& info);
+// Reads every chunk again and compares counts and content hash with the description. kCorrupt names what differs;
+// kStopped through `progress`.
+Status verify_corpus(Store* store, const CorpusInfo& info, const Progress& progress);
 
 }  // namespace strand

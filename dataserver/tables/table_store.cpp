@@ -33,6 +33,11 @@ std::string normalise(std::string* sequence) {
   return sequence->empty() ? "an empty sequence; expected at least one base: remove the row" : "";
 }
 
+void add_content(const Example& example, Hasher128* hasher) {
+  hasher->update_text(example.sequence);
+  for (const std::string& label : example.labels) hasher->update_text(label);
+}
+
 class Builder final : public TableSink {
  public:
   Builder(Store::BulkWriter* writer, const TableColumns& columns, TableInfo* info)
@@ -46,8 +51,7 @@ class Builder final : public TableSink {
       return bad_input(concat(info_->path, ": line ", row.line, ", column \"", columns_.sequence, "\": ", wrong));
     }
     for (size_t i = 1; i < row.fields.size(); ++i) example.labels.emplace_back(trim(row.fields[i]));
-    hasher_.update_text(example.sequence);
-    for (const std::string& label : example.labels) hasher_.update_text(label);
+    add_content(example, &hasher_);
     STRAND_TRY(writer_->put(big_endian_key(example_prefix(info_->id), info_->rows), encode_example(example)));
     info_->letters += example.sequence.size();
     ++info_->rows;
@@ -213,6 +217,20 @@ Status scan_examples(Store* store, const TableInfo& table,
     return corrupt(concat(table.path, ": the store holds ", row, " of ", table.rows, " examples; build it again"));
   }
   return {};
+}
+
+Status verify_table(Store* store, const TableInfo& table, const Progress& progress) {
+  Hasher128 hasher;
+  uint64_t letters = 0;
+  STRAND_TRY(scan_examples(store, table, [&](uint64_t row, const Example& example) -> Status {
+    add_content(example, &hasher);
+    letters += example.sequence.size();
+    if (progress(static_cast<double>(row + 1) / static_cast<double>(table.rows))) return {};
+    return Error(ErrorCode::kStopped, concat("stopped while reading table ", table.id));
+  }));
+  if (letters == table.letters && hasher.digest() == table.content) return {};
+  return corrupt(concat(table.path, ": expected ", table.letters, " letters, content ", table.content.hex(), "; found ",
+                        letters, ", ", hasher.digest().hex(), "; build the store again"));
 }
 
 }  // namespace strand

@@ -52,6 +52,10 @@ Result<Example> read_example(Store* store, const TableInfo& table, uint64_t row)
 Status scan_examples(Store* store, const TableInfo& table,
                      const std::function<Status(uint64_t row, const Example& example)>& visit);
 
+// Reads every example again and compares rows, letters and content hash with the description. kCorrupt names what
+// differs; kStopped through `progress`.
+Status verify_table(Store* store, const TableInfo& table, const Progress& progress);
+
 std::string encode_example(const Example& example);
 // kCorrupt for bytes that encode_example cannot have written.
 Result<Example> decode_example(std::string_view bytes);

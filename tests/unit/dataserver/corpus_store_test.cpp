@@ -48,7 +48,7 @@ TEST(CorpusStore, KeepsEveryLetterAndCoordinate) {
   }
   ASSERT_TRUE(reader.read_letters({0, kChunkBases - 5, 2 * kChunkBases + 9}, &letters).ok());
   EXPECT_EQ(letters, records[0].second.substr(kChunkBases - 5, kChunkBases + 14));
-  EXPECT_TRUE(verify_corpus(store->get(), *info).ok());
+  EXPECT_TRUE(verify_corpus(store->get(), *info, testing::keep_going).ok());
 }
 
 TEST(CorpusStore, ContentHashIgnoresWrappingCaseAndCompressionOnly) {
@@ -151,14 +151,14 @@ TEST(CorpusStore, VerifyFindsAnyChangedLetter) {
   const auto info =
       build_corpus(&store, {folder.file("a.fa", testing::fasta(some_records(12), 70))}, testing::keep_going);
   ASSERT_TRUE(info.ok());
-  EXPECT_TRUE(verify_corpus(&store, *info).ok());
+  EXPECT_TRUE(verify_corpus(&store, *info, testing::keep_going).ok());
   auto& value = store.values.at(chunk_key(info->id, 0, 1));
   for (const size_t from_end : {1, 100, 5000}) {
     value[value.size() - from_end] = static_cast<char>(value[value.size() - from_end] ^ 4);
-    EXPECT_FALSE(verify_corpus(&store, *info).ok());
+    EXPECT_FALSE(verify_corpus(&store, *info, testing::keep_going).ok());
     value[value.size() - from_end] = static_cast<char>(value[value.size() - from_end] ^ 4);
   }
-  EXPECT_TRUE(verify_corpus(&store, *info).ok());
+  EXPECT_TRUE(verify_corpus(&store, *info, testing::keep_going).ok());
 }
 
 TEST(CorpusStore, RealGenome) {
