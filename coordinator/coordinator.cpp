@@ -150,17 +150,26 @@ Time Coordinator::next_event(Time now) const {
   return std::min(next, next_ready(queued, now, next));
 }
 
+void Coordinator::lose_silent(Time now) {
+  const std::vector<WorkerId> silent = detector_.expired(now);
+  counters_.leases_expired += silent.size();
+  const auto why = [&](WorkerId worker) {
+    return concat("worker ", worker.value, " has been silent for ", to_seconds(config_.lease), " s");
+  };
+  std::vector<LostWorker> known;
+  for (const WorkerId worker : silent) {
+    if (const WorkerEntry* entry = membership_.find(worker)) known.push_back({*entry, why(worker)});
+  }
+  lose_workers(known, now);
+  for (const WorkerId worker : silent) {  // those that only the journal tells of
+    if (std::ranges::any_of(known, [&](const LostWorker& lost) { return lost.entry.id == worker; })) continue;
+    for (const Incarnation process : held_processes(worker)) lose_process(worker, process, "", now, why(worker));
+  }
+}
+
 void Coordinator::on_time(Time now) {
   consider_ = true;
-  for (const WorkerId worker : detector_.expired(now)) {
-    ++counters_.leases_expired;
-    const std::string why = concat("worker ", worker.value, " has been silent for ", to_seconds(config_.lease), " s");
-    if (const WorkerEntry* known = membership_.find(worker)) {
-      lose_worker(*known, now, why);
-      continue;
-    }
-    for (const Incarnation process : held_processes(worker)) lose_process(worker, process, "", now, why);  // journalled
-  }
+  lose_silent(now);
   probe_members(now);
   for (auto& [id, job] : jobs_) {
     judge_accusations(job, now);

@@ -103,6 +103,10 @@ class Coordinator {
     Generation generation;
     std::string text;
   };
+  struct LostWorker {
+    WorkerEntry entry;
+    std::string why;
+  };
   struct TrackedJob {
     explicit TrackedJob(Exclusions excluded) : exclusions(std::move(excluded)) {}
     JobRecord record;
@@ -142,6 +146,7 @@ class Coordinator {
   Status restore_checkpoint(const std::string& key, const std::string& value);
   Status restore_history(const std::string& key, const std::string& value);
   void on_time(Time now);
+  void lose_silent(Time now);
   void move_to(TrackedJob& job, JobState to, Time now, const std::string& why);
   void account(TrackedJob& job, Time now);
   int time_slot(const TrackedJob& job) const;
@@ -174,7 +179,7 @@ class Coordinator {
   void set_members(TrackedJob& job, std::vector<GroupMember> members, std::vector<GroupMember> leaving);
   void hold(TrackedJob& job, bool holds);
   void dismiss_leaving(TrackedJob& job);
-  void lose_worker(WorkerEntry gone, Time now, const std::string& why);
+  void lose_workers(const std::vector<LostWorker>& lost, Time now);
   void lose_process(WorkerId worker, Incarnation incarnation, const std::string& host, Time now,
                     const std::string& why);
   void go_on_without_leaving(TrackedJob& job, Time now);

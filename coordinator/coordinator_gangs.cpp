@@ -122,16 +122,18 @@ void Coordinator::admit(Time now) {
   }
 }
 
-// False when the job has to wait. It waits a lease for all its replicas, then takes the fewest it may have.
+// False when the job has to wait. From the first worker on it waits a lease for all its replicas, then takes the fewest
+// it may have.
 bool Coordinator::try_start(TrackedJob& job, const std::set<WorkerId>& kept, Time now) {
   auto candidates = candidates_of(job, kept, now);
   const GangNeed need = need_of(job, candidates);
   const int64_t usable = count_fitness(candidates, Fitness::kUsable);
   if (usable == 0 && refuse_numerics(job, need, now)) return true;
-  if (!job.waits_since) job.waits_since = now;
+  if (usable == 0) job.waits_since.reset();
+  if (usable > 0 && !job.waits_since) job.waits_since = now;
   if (usable < need.workers()) {
     if (make_room(job, need, candidates, now)) return false;
-    if (usable < need.fewest_workers() || now - *job.waits_since < config_.lease) return false;
+    if (usable < need.fewest_workers() || now - job.waits_since.value_or(now) < config_.lease) return false;
   }
   order_candidates(&candidates);
   const auto& record = job.record;
@@ -354,11 +356,16 @@ void Coordinator::dismiss_leaving(TrackedJob& job) {
   changed(job);
 }
 
-// This process is gone.
-void Coordinator::lose_worker(WorkerEntry gone, Time now, const std::string& why) {
-  membership_.remove(gone.id);
-  detector_.forget(gone.id);
-  lose_process(gone.id, gone.incarnation, gone.hello.host, now, why);
+// These processes are gone, all of them, before any job looks for who is left: one that reached none of its workers for
+// a while finds that very generation again, instead of one made of workers that were just as far away.
+void Coordinator::lose_workers(const std::vector<LostWorker>& lost, Time now) {
+  for (const LostWorker& gone : lost) {
+    membership_.remove(gone.entry.id);
+    detector_.forget(gone.entry.id);
+  }
+  for (const LostWorker& gone : lost) {
+    lose_process(gone.entry.id, gone.entry.incarnation, gone.entry.hello.host, now, gone.why);
+  }
 }
 
 void Coordinator::lose_process(WorkerId worker, Incarnation incarnation, const std::string& host, Time now,

@@ -206,17 +206,22 @@ void Coordinator::on_send_failed(const SendFailed& event, Time now) {
   const bool again = worker->unreachable && now - *worker->unreachable >= config_.lease / 20;
   if (!worker->unreachable) worker->unreachable = now;
   if (!again && !worker->rival) return;
-  ++counters_.connections_lost;
   const std::optional<Rival> rival = worker->rival;
-  const std::string why = rival ? concat("worker ", worker->id.value, " was started anew")
-                                : concat("worker ", worker->id.value, " (", worker->hello.host, ") is gone");
   if (rival) {  // first, so that it can take its old place
+    ++counters_.connections_lost;
     const WorkerEntry gone = *worker;
     membership_.remove(gone.id);
     on_hello(rival->peer, rival->header, rival->hello, now);
     return;
   }
-  lose_worker(*worker, now, why);
+  // With whoever else has been out of reach for as long: it is one cut.
+  std::vector<LostWorker> lost;
+  for (const auto& [id, other] : membership_.workers()) {
+    if (other.rival || !other.unreachable || now - *other.unreachable < config_.lease / 20) continue;
+    lost.push_back({other, concat("worker ", id.value, " (", other.hello.host, ") is gone")});
+  }
+  counters_.connections_lost += lost.size();
+  lose_workers(lost, now);
 }
 
 // --- what a worker is at --------------------------------------------------------------------------------------------

@@ -20,9 +20,12 @@ std::vector<WorkerId> FailureDetector::expired(Time now) {
   polled_ = true;
   last_poll_ = now;
   std::vector<WorkerId> silent;
+  Time last;
   for (const auto& [worker, deadline] : deadlines_) {
     if (deadline < now) silent.push_back(worker);
+    last = std::max(last, deadline);
   }
+  if (silent.size() < deadlines_.size() && last - now < lease_ / 2) return {};
   for (const WorkerId worker : silent) deadlines_.erase(worker);
   return silent;
 }

@@ -2,10 +2,12 @@
 //
 // Intuition: a lease is a promise to be heard from within its length; whoever is not has probably died. "Probably" is
 // enough, because nothing unsafe follows from a wrong guess: a suspected worker is fenced by the next generation, and
-// if no such generation was made meanwhile it simply comes back. Two rules keep the guess honest. Nobody is suspected
+// if no such generation was made meanwhile it simply comes back. Three rules keep the guess honest. Nobody is suspected
 // before one full lease after watching began, so a restarted coordinator, which has heard nobody yet, suspects nobody.
 // And a detector that was itself asleep (a stopped process, a slow disk) may not count that time against others: the
-// messages that arrived meanwhile are still unread.
+// messages that arrived meanwhile are still unread. And when nobody at all has been heard for half a lease, though
+// everybody speaks every third of one, the fault is rather on our side: then nobody is suspected before all are, so
+// that those whose leases run out first are not replaced by others who are just as silent.
 //
 // Rejected: an accrual (phi) detector, which fits a distribution to each worker's heartbeats and suspects by
 // likelihood. It adapts to slow networks, but the time to suspicion then depends on history and cannot be read off one

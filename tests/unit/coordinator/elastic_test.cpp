@@ -98,6 +98,26 @@ TEST(Elastic, SurvivorsGoOnWithoutWaitingAndNothingIsLost) {
   EXPECT_EQ(cluster.record(1).restarts, 1);
 }
 
+// It is the coordinator's own links that are cut, for longer than a lease: the workers train on, and are found again.
+TEST(Elastic, ACoordinatorThatReachesNobodyForAWhileCostsNothing) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(concat("seed ", seed));
+    SimulatedCluster cluster(seed, 4);
+    cluster.ask("submit", job("a", 400, {2, 1, 2}));
+    cluster.ticks(20 + static_cast<int>(cluster.pick(20)));
+    for (size_t i = 0; i < 4; ++i) cluster.cut_off_worker(i, true);
+    const Step before = cluster.workers().committed(JobId{1});
+    cluster.ticks(kLease + static_cast<int>(cluster.pick(2 * kLease)));
+    EXPECT_GT(cluster.workers().committed(JobId{1}), before + 3);
+    for (size_t i = 0; i < 4; ++i) cluster.cut_off_worker(i, false);
+    cluster.ticks(kLease);
+    EXPECT_EQ(cluster.record(1).state, JobState::kTraining);
+    run_to_the_end(cluster, 1, 400);
+    EXPECT_EQ(cluster.record(1).generation.value, 1u);
+    EXPECT_EQ(cluster.workers().lost_steps(), 0);
+  }
+}
+
 TEST(Elastic, ASpareTakesThePlaceAtOnce) {
   SimulatedCluster cluster(1, 5);
   cluster.ask("submit", job("a", 200, {2, 1, 2}));
