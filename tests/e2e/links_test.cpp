@@ -1,4 +1,5 @@
-// Links between the workers of a 2 x 2 job that delay, stall, drop and are cut, in one direction or both.
+// Links of the workers of a 2 x 2 job, to each other and to those who serve them, that delay, stall, drop and are cut,
+// in one direction or both.
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -70,6 +71,53 @@ TEST_F(LinksTest, BadLinksCostTimeButNeitherBitsNorAGeneration) {
   for (const auto& proxy : proxies_) EXPECT_GT(proxy->passed(), 100000u) << "nothing went through it";
   const RecoveryLog log(cluster.logs(), cluster.run_directory(), 2);
   std::printf("median step %.3f s, longest %.3f s\n", log.median_step(), log.longest_step());
+}
+
+// Between the workers and those who serve them all: a coordinator that a worker cannot speak to, data that does not
+// come.
+TEST_F(LinksTest, BadLinksToTheCoordinatorAndTheDataServersCostNoBits) {
+  const Digests expected = undisturbed(kManySteps);
+  Cluster cluster(folder_.path(), 2);
+  const Words servers = {"coordinator", "data-1", "data-2"};
+  for (const std::string& server : servers) {
+    const std::string socket = SocketSite(folder_.path()).path(server);
+    ASSERT_TRUE(within(seconds(20), [&] { return std::filesystem::exists(socket); }));
+    proxies_.push_back(std::make_unique<LinkProxy>(socket));
+  }
+  cluster.start_workers(kWorkers);
+  ASSERT_TRUE(cluster.submit(kTwoByTwo));
+  ASSERT_TRUE(cluster.reaches(10));
+  const Fault faults[] = {Fault::kDelay, Fault::kStall, Fault::kDrop, Fault::kCut};
+  const Way ways[] = {Way::kThere, Way::kBack, Way::kBoth};
+  for (int round = 0; round < 8; ++round) {
+    const Fault fault = faults[round % 4];
+    const Way way = ways[round % 3];
+    // First the coordinator, then both data servers, or nobody would notice. A worker of each replica, at last all.
+    const bool data = round % 8 >= 4, all = round % 4 == 3;
+    const auto set_all = [&](Fault now) {
+      for (size_t i = data ? 1 : 0; i < (data ? servers.size() : 1); ++i) {
+        for (const int id : all ? std::vector{1, 2, 3, 4} : std::vector{2, 3}) {
+          proxies_[i]->set(cluster.worker(id).pid(), now, way);
+        }
+      }
+    };
+    ASSERT_LT(newest_step(cluster.run_directory()), kManySteps) << "over before round " << round;
+    set_all(fault);
+    std::this_thread::sleep_for(milliseconds(1000));
+    set_all(Fault::kNone);
+    const int at = newest_step(cluster.run_directory());
+    ASSERT_TRUE(at + 3 >= kManySteps || cluster.reaches(at + 3))
+        << "round " << round << ", fault " << static_cast<int>(fault) << ", way " << static_cast<int>(way)
+        << (data ? ", data" : ", coordinator") << "\n"
+        << cluster.show().dump();
+  }
+  EXPECT_EQ(cluster.end(), expected) << cluster.show().dump();
+  EXPECT_GT(proxies_[0]->passed(), 10000u) << "nothing went through it";
+  EXPECT_GT(proxies_[1]->passed() + proxies_[2]->passed(), 10000u) << "nothing went through them";
+  const RecoveryLog log(cluster.logs(), cluster.run_directory(), 2);
+  EXPECT_EQ(log.lost_steps({}), std::vector<std::string>{}) << log.story();
+  std::printf("%zu generations, median step %.3f s, longest %.3f s\n", log.generations().size(), log.median_step(),
+              log.longest_step());
 }
 
 // The coordinator reaches all of them; only their own word tells it. That takes longer than a silent worker.

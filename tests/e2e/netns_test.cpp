@@ -116,6 +116,23 @@ TEST_F(NetworkTest, CutsInBothDirectionsAndInOneEndInTheSameBits) {
   expect_the_bits_of_one_process();
 }
 
+// The coordinator's own cable, for longer than a lease: the workers train on, and are found again.
+TEST_F(NetworkTest, ACoordinatorThatReachesNobodyForAWhileCostsNothing) {
+  if (cuts_wanted(0) == 0) GTEST_SKIP() << "long: set STRAND_NETWORK_CUTS";
+  const std::string why = Network::impossible(folder_.path());
+  if (!why.empty()) GTEST_SKIP() << why;
+  ASSERT_NO_FATAL_FAILURE(start(1500));
+  const int before = newest();
+  network_->plug(host("coordinator"), false);
+  std::this_thread::sleep_for(seconds(10));
+  EXPECT_LE(newest(), before + 3) << "nobody is there to record";
+  network_->plug(host("coordinator"), true);
+  ASSERT_TRUE(cluster_->reaches(before + 100)) << "what was trained meanwhile is told: " << cluster_->show().dump();
+  EXPECT_EQ(cluster_->show()["generation"], 1) << cluster_->show().dump();
+  expect_the_bits_of_one_process();
+  EXPECT_EQ(step_records(cluster_->run_directory()).size(), 1500u);
+}
+
 // Long enough for the system to say only seldom what is not acknowledged. Nobody hears it; it hears all the others.
 TEST_F(NetworkTest, AWorkerThatIsNotHeardForHalfAMinuteIsBackWithinTenSeconds) {
   if (cuts_wanted(0) == 0) GTEST_SKIP() << "long: set STRAND_NETWORK_CUTS";
