@@ -220,6 +220,7 @@ class Coordinator {
   // coordinator_reports.cpp: what members of a generation report.
   void on_report(WorkerEntry& worker, const WireMessage& message, Time now);
   TrackedJob* fenced(const WorkerEntry& worker, const Header& header);
+  static bool is_at_last_stage(const TrackedJob& job, WorkerId worker);
   static bool reports_steps(const TrackedJob& job, WorkerId worker);
   void on_step(TrackedJob& job, const std::string& peer, const Header& header, const StepReport& report, Time now);
   void record_step(TrackedJob& job, const Header& header, const StepReport& report, Time now);

@@ -5,12 +5,14 @@
 #include "shared/base/text.h"
 
 namespace strand {
-// The last stage of replica 0, where the losses are known.
-bool Coordinator::reports_steps(const TrackedJob& job, WorkerId worker) {
+// Where the losses are known.
+bool Coordinator::is_at_last_stage(const TrackedJob& job, WorkerId worker) {
   const auto place = job.places.find(worker);
-  if (place == job.places.end() || job.record.members[place->second].replica != 0) return false;
-  const size_t next = place->second + 1;
-  return next == job.record.members.size() || job.record.members[next].replica != 0;
+  return place != job.places.end() && job.record.members[place->second].stage == job.record.members.back().stage;
+}
+
+bool Coordinator::reports_steps(const TrackedJob& job, WorkerId worker) {
+  return is_at_last_stage(job, worker) && job.record.members[job.places.at(worker)].replica == 0;
 }
 
 // Null, and counted: a job nobody knows, an older generation, or a process that the current one does not count on.
@@ -62,12 +64,13 @@ void Coordinator::on_report(WorkerEntry& worker, const WireMessage& message, Tim
 
 void Coordinator::on_step(TrackedJob& job, const std::string& peer, const Header& header, const StepReport& report,
                           Time now) {
-  if (!reports_steps(job, header.sender)) {
+  if (!is_at_last_stage(job, header.sender)) {
     ++counters_.misplaced_reports;
     return acknowledge(peer, header);
   }
-  // Steps of before this generation, of which nobody had heard, are told first: its members may still be on their way.
-  if (job.base && header.step > *job.base) {
+  // Steps of before this generation, of which nobody had heard, are told by all who know: its members may still be on
+  // their way.
+  if (reports_steps(job, header.sender) && job.base && header.step > *job.base) {
     const bool first = job.record.state == JobState::kStarting || job.record.state == JobState::kRecovering;
     if (first) move_to(job, JobState::kTraining, now, "");
     dismiss_leaving(job);

@@ -300,7 +300,8 @@ void Coordinator::on_heartbeat(WorkerEntry& worker, const Header& header, const 
       account(*job, now);
       job->evaluating = evaluating;
     }
-    if (reports && is_computing(body.state) && !job->base) job->base = header.step;
+    const bool begun = is_computing(body.state) || body.state == WorkerState::kIdle;
+    if (reports && begun && !job->base) job->base = header.step;
     hear_accusations(*job, worker.id, body.suspects, now);
   }
   settle_newcomer(worker, now);

@@ -28,7 +28,9 @@ void add_to_history(std::map<Step, JobTotals>* history, Step step, const JobTota
 
 void add_recorded(RecordedTail* tail, Generation generation, Step step, const JobTotals& own, const JobTotals& totals) {
   auto& steps = tail->steps;
-  const bool again = steps.contains(step) || (!steps.empty() && step < steps.begin()->first);
+  // As add() has seen it: one that was overtaken, and comes behind those above it, is no reload.
+  const bool before_all = !steps.empty() && step < steps.begin()->first;
+  const bool again = steps.contains(step) || (before_all && !tail->whole);
   if (tail->generation != generation && again) steps.erase(steps.lower_bound(step), steps.end());
   tail->generation = generation;
   tail->totals = totals;

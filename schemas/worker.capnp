@@ -76,7 +76,7 @@ struct Assign {
   # The whole generation, replica by replica, in each by stage. The receiver's own place is the one with its id and
   # incarnation, here or among those leaving; an Assign without it is not meant for this process and is dropped.
   recordedStep @6 :Int64;
-  # The newest step of the job whose StepReport the coordinator has recorded. The one that reports in this generation also
+  # The newest step of the job whose StepReport the coordinator has recorded. A member whose training goes on from a later one
   # reports the committed steps above it that it knows of: those of a reporter that is gone.
   leaving @7 :List(Member);
   # Live members of the generation before that have no place in this one (their replica and stage say nothing). They get

@@ -175,13 +175,12 @@ void WorkerLifecycle::enqueue(Step step, Body body) {
   outbox_.push_back(std::move(pending));
 }
 
-// What this generation goes on from. Committed steps up to it that nobody has recorded are told by the one that reports
-// now; those above it are taken again.
+// What this generation goes on from. Committed steps up to it that nobody has recorded are told by all who know them:
+// the one that reports now may not. Those above it are taken again.
 void WorkerLifecycle::begin_at(Step base) {
   if (base_known_) return;
   base_known_ = true;
   step_reports_.erase(step_reports_.upper_bound(base), step_reports_.end());
-  if (!reports_steps_) return;
   for (const auto& [step, report] : step_reports_) enqueue(step, report);
 }
 

@@ -308,8 +308,8 @@ TEST(Progress, TheTailOfARecordTellsTheSame) {
   tail.whole = true;
   StepReport report;
   report.tokens = 10;
-  const std::vector<std::pair<uint64_t, Step>> reports = {{1, 1}, {1, 2}, {1, 4}, {2, 3},
-                                                          {2, 5}, {3, 6}, {5, 1}, {5, 2}};
+  const std::vector<std::pair<uint64_t, Step>> reports = {{1, 2}, {2, 1}, {2, 4}, {3, 3},
+                                                          {3, 5}, {4, 6}, {6, 1}, {6, 2}};
   for (const auto& [generation, step] : reports) {
     ASSERT_TRUE(all.add(Generation{generation}, step, report, catalog)) << step;
     add_recorded(&tail, Generation{generation}, step, {0, 10}, all.totals());

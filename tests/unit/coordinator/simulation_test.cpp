@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "shared/base/text.h"
+#include "tests/sim/seeds.h"
 #include "tests/unit/coordinator/simulated_cluster.h"
 
 namespace strand::testing {
@@ -73,8 +74,9 @@ Faults random_faults(SimulatedCluster& cluster) {
 }
 
 TEST(Simulation, EveryJobEndsOnceTheFaultsStop) {
-  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    SCOPED_TRACE(concat("seed ", seed));
+  const sim::Seeds seeds(kSeeds);
+  for (uint64_t seed = seeds.first; seed < seeds.first + seeds.count; ++seed) {
+    SCOPED_TRACE(sim::replay(seed, "coordinator_simulation_test", ""));
     const int workers = 1 + static_cast<int>(seed % 8);
     SimulatedCluster cluster(seed, workers);
     constexpr uint64_t kJobs = 3;
@@ -83,12 +85,10 @@ TEST(Simulation, EveryJobEndsOnceTheFaultsStop) {
     for (int turn = 0; turn < 300; ++turn) cluster.tick(faults);
     finish_quietly(cluster, kJobs);
     for (uint64_t job = 1; job <= kJobs; ++job) {
-      // Reports die with the last workers that knew them, cut off from the coordinator; the steps themselves do not.
-      // The sums are those of what was recorded, but where a report was overtaken across a restart of the coordinator.
-      const std::set<Step>& recorded = cluster.recorded(job);
-      EXPECT_TRUE(recorded.contains(40) && *recorded.rbegin() == 40 && *recorded.begin() >= 1) << "job " << job;
-      EXPECT_NEAR(cluster.show(job).at("tokens").get<double>(), 10 * static_cast<double>(recorded.size()), 20)
-          << "job " << job;
+      // Of thousands of seeds a few lose a line, with all the workers that knew of the step, or count one twice, when
+      // the first reports behind a reload are overtaken.
+      EXPECT_EQ(cluster.recorded(job).size(), 40u) << "a committed step is missing in the metrics of job " << job;
+      EXPECT_EQ(cluster.show(job).at("tokens").get<int64_t>(), 400) << "job " << job;
       EXPECT_EQ(job_exit_code(cluster.record(job)), 0);
       expect_accounted(cluster, job);
     }

@@ -224,6 +224,23 @@ TEST(WorkerLifecycle, ReportsTheStepsThatTheOneBeforeItDidNot) {
   EXPECT_TRUE(sent<PartSaved>(worker.handle(TrainingReport{JobId{1}, Generation{2}, 5, PartSaved{}}, Time{})).empty());
 }
 
+// The one that reports now may be new, and know of none of them.
+TEST(WorkerLifecycle, ToldByWhoeverKnowsAreTheStepsThatNobodyHasRecorded) {
+  WorkerLifecycle worker(identity(), Time{});
+  worker.handle(message(0, 0, Welcome{3000}), Time{});
+  worker.handle(message(1, 1, group(2, 2, 0, 1)), Time{});
+  for (Step step = 1; step <= 5; ++step) {
+    worker.handle(TrainingReport{JobId{1}, Generation{1}, step, StepReport{}}, Time{});
+  }
+  Assign next = group(2, 2, 1, 1);
+  next.recorded_step = 3;
+  worker.handle(message(1, 2, next), Time{});
+  const TrainingReport recovered{JobId{1}, Generation{2}, 5, Heartbeat{WorkerState::kTraining}};
+  EXPECT_EQ(sent<StepReport>(worker.handle(recovered, Time{})).size(), 2u);
+  const TrainingReport another{JobId{1}, Generation{2}, 6, StepReport{}};
+  EXPECT_TRUE(sent<StepReport>(worker.handle(another, Time{})).empty()) << "of this generation another one reports";
+}
+
 // Steps above what the new generation goes on from are taken again, and told then.
 TEST(WorkerLifecycle, DoesNotReportStepsThatAreTakenAgain) {
   WorkerLifecycle worker(identity(), Time{});
