@@ -79,10 +79,11 @@ void add_data(CLI::App& app, Chosen* chosen) {
   group->require_subcommand(1);
   add<DataBuildOptions>(
       *group, chosen, "build",
-      "FASTA files (plain, gzip, bgzip) into a store; the same bytes again are found, not built",
+      "Genomes (FASTA, 2bit, GenBank, EMBL; plain, gzip, bgzip, xz) into a store; the same bytes again are found",
       "strand data build genomes/*.fna.gz --store genomes.store",
       [](CLI::App* command, DataBuildOptions* options) {
-        command->add_option("files", options->files, "FASTA files")->required();
+        command->add_option("files", options->files, "files of sequences")->required();
+        command->add_option("--annotations", options->annotations, "GFF3 or BED files of this genome");
         command->add_option("--store", options->store, "the store's folder; made when absent")->required();
       },
       [](DataBuildOptions options, bool json) {

@@ -18,9 +18,10 @@ struct CommandReport {
   std::string json;
 };
 
-// strand data build: FASTA files into <store>. The same bytes again are found, not built.
+// strand data build: files of sequences into <store>. The same bytes again are found, not built.
 struct DataBuildOptions {
   std::vector<std::string> files;
+  std::vector<std::string> annotations{};   // GFF3 or BED files of the genome
   std::string store;                        // the folder; made when absent
   std::function<void(double)> progress;     // in [0, 1]
   const std::atomic<bool>* stop = nullptr;  // set by a signal: kStopped, nothing half-built is visible

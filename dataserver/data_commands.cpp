@@ -1,4 +1,5 @@
 #include "dataserver/commands.h"
+#include "dataserver/corpus/feature_store.h"
 #include "dataserver/dataset.h"
 #include "dataserver/duplicates.h"
 #include "shared/base/text.h"
@@ -77,6 +78,19 @@ Status describe_tables(Store* store, Json* json, std::string* text) {
     *text += concat("table ", info.id, "\n  file      ", info.path, "\n  rows      ", info.rows, " of ",
                     with_thousands(static_cast<int64_t>(info.letters)), " letters; ", duplicates,
                     " repeat an earlier sequence, on either strand\n  content   ", info.content.hex(), "\n");
+  }
+  return {};
+}
+
+// What its files or annotations say about a genome; nothing when they say nothing.
+Status describe_features(Store* store, const std::string& corpus, Json* json, std::string* text) {
+  STRAND_ASSIGN(const auto annotations, list_annotations(store, corpus));
+  for (const AnnotationInfo& info : annotations) {
+    (*json)["annotations"].push_back(
+        {{"id", info.id}, {"file", info.path}, {"features", info.features}, {"kinds", info.kinds}});
+    *text += concat("  features  ", with_thousands(static_cast<int64_t>(info.features)), " of ", info.path, ":");
+    for (const auto& [kind, count] : info.kinds) *text += concat(" ", kind, " ", count);
+    *text += "\n";
   }
   return {};
 }
@@ -164,10 +178,14 @@ Result<CommandReport> data_build(const DataBuildOptions& options) {
     return options.stop == nullptr || !options.stop->load();
   };
   STRAND_ASSIGN(const CorpusInfo info, build_corpus(home.store.get(), options.files, progress));
+  for (const std::string& path : options.annotations) {
+    STRAND_TRY(build_annotation(home.store.get(), info, path, progress));
+  }
   STRAND_TRY(note_built(home, info.id));
   STRAND_ASSIGN(const uint64_t duplicates, duplicate_records(home.store.get(), info));
   Json json = genome_json(info, duplicates);
   std::string text = genome_text(info, duplicates);
+  STRAND_TRY(describe_features(home.store.get(), info.id, &json, &text));
   return CommandReport{std::move(text), dump_json(json)};
 }
 
@@ -181,6 +199,7 @@ Result<CommandReport> data_inspect(const DataInspectOptions& options) {
     STRAND_ASSIGN(const uint64_t duplicates, duplicate_records(home.store.get(), info));
     json["genomes"].push_back(genome_json(info, duplicates));
     text += genome_text(info, duplicates);
+    STRAND_TRY(describe_features(home.store.get(), info.id, &json["genomes"].back(), &text));
   }
   STRAND_TRY(describe_tables(home.store.get(), &json, &text));
   if (!options.job.empty()) STRAND_TRY(inspect_job(home, options, &json, &text));

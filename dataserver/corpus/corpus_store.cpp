@@ -5,6 +5,8 @@
 #include <optional>
 
 #include "dataserver/corpus/content.h"
+#include "dataserver/corpus/feature_store.h"
+#include "dataserver/formats/sequence_reader.h"
 #include "shared/base/text.h"
 
 namespace strand {
@@ -22,7 +24,7 @@ class Builder final : public FastaSink {
   void begin_file(uint64_t file) { file_ = file; }
 
   Status begin_record(const std::string& name, int64_t line) override {
-    const std::string place = concat(info_->files[file_], ": line ", line);
+    const std::string place = line > 0 ? concat(info_->files[file_], ": line ", line) : info_->files[file_];
     const auto [first, fresh] = names_.emplace(name, place);
     if (!fresh) {
       return bad_input(concat(place, ": record name '", name, "' comes twice; it was first used at ", first->second,
@@ -103,7 +105,7 @@ Result<std::optional<CorpusInfo>> load_corpus(Store* store, const std::string& i
 
 // Files, identities and id filled in.
 Result<CorpusInfo> identify(const std::vector<std::string>& files) {
-  if (files.empty()) return bad_input("data.files is empty; give at least one FASTA file");
+  if (files.empty()) return bad_input("data.files is empty; give at least one file of sequences");
   CorpusInfo info;
   info.files = files;
   for (const std::string& file : files) {
@@ -161,16 +163,19 @@ Result<CorpusInfo> build_corpus(Store* store, const std::vector<std::string>& fi
 
   STRAND_ASSIGN(const auto writer, store->bulk_writer());
   Builder builder(writer.get(), &info);
+  FeatureCollector features(store, info.id, info.id, files.front());
   for (uint64_t i = 0; i < files.size(); ++i) {
     builder.begin_file(i);
     const auto part = [&](double share) {
       return progress((static_cast<double>(i) + share) / static_cast<double>(files.size()));
     };
-    STRAND_TRY(read_fasta_file(files[i], &builder, part));
+    features.begin_file(info.records.size());
+    STRAND_TRY(read_sequences_into(files[i], &builder, &features, part));
   }
   builder.finish();
   STRAND_TRY(writer->finish());
   StoreBatch batch;
+  STRAND_TRY(features.finish(&batch));
   batch.put(kCorpusPrefix + info.id, corpus_info_to_json(info));
   STRAND_TRY(store->write(batch));
   return info;
@@ -194,25 +199,25 @@ Result<std::vector<CorpusInfo>> list_corpora(Store* store) {
 
 Status verify_corpus(Store* store, const CorpusInfo& info, const Progress& progress) {
   ContentHash content;
+  int64_t done = 0;
   for (uint64_t record = 0; record < info.records.size(); ++record) {
     content.begin_record(info.records[record].name);
     int64_t bases = 0;
     for (uint64_t chunk = 0; bases < info.records[record].bases; ++chunk) {
       STRAND_ASSIGN(const std::string value, store->get(chunk_key(info.id, record, chunk)));
-  int64_t done = 0;
       STRAND_ASSIGN(const Chunk decoded, decode_chunk(value));
       if (decoded.bases == 0) return corrupt(concat("record '", info.records[record].name, "': an empty chunk"));
       content.bases(unpack_chunk(decoded));
       bases += decoded.bases;
+      done += decoded.bases;
+      if (!progress(static_cast<double>(done) / static_cast<double>(std::max<int64_t>(1, info.bases)))) {
+        return Error(ErrorCode::kStopped, concat("stopped while reading genome ", info.id));
+      }
     }
     if (bases != info.records[record].bases) {
       return corrupt(concat("record '", info.records[record].name, "': expected ", info.records[record].bases,
                             " bases, found ", bases, "; build the store again"));
     }
-      done += decoded.bases;
-      if (!progress(static_cast<double>(done) / static_cast<double>(std::max<int64_t>(1, info.bases)))) {
-        return Error(ErrorCode::kStopped, concat("stopped while reading genome ", info.id));
-      }
     content.end_record(bases);
   }
   if (content.digest() != info.content) {

@@ -2,6 +2,7 @@
 //   "version"                          kStoreVersion as text, the first key of a new store
 //   "corpus/ID"                        CorpusInfo, written last: without it nothing of the data set is visible
 //   "bases/ID/" record chunk           encode_chunk, kChunkBases letters each (both numbers 8 bytes, big-endian)
+//   "features/..."                     what the files say about stretches of records (feature_store.h)
 //   "derived/..."                      results kept for a restart (trained tokenizer, Markov baseline)
 #pragma once
 
@@ -20,9 +21,9 @@ namespace strand {
 // kNotFound when read_only and absent; kConflict when another process writes it.
 Result<std::unique_ptr<Store>> open_data_store(const std::string& directory, bool read_only);
 
-// The data set of these FASTA files in this order: found in the store when the same bytes were built before, else
-// built. Stopped through `progress`, nothing of it becomes visible. kBadInput, naming file and line, for what the
-// parser refuses and for a record name that comes twice.
+// The data set of these files of sequences (sequence_reader.h) in this order: found in the store when the same bytes
+// were built before, else built. Stopped through `progress`, nothing of it becomes visible. kBadInput, naming file and
+// line, for what the parser refuses and for a record name that comes twice.
 Result<CorpusInfo> build_corpus(Store* store, const std::vector<std::string>& files, const Progress& progress);
 
 // The same without building: kNotFound when the store lacks it.

@@ -99,8 +99,27 @@ Result<size_t> GenomeFile::read(char* buffer, size_t capacity) {
   return size_t{0};
 }
 
+bool GenomeFile::compressed() const {
+  return handle_->xz.has_value() || bgzf_compression(handle_->file) != 0;
+}
+
+Status GenomeFile::read_stored(uint64_t at, size_t count, char* out) const {
+  while (count > 0) {
+    const ssize_t got = ::pread(handle_->descriptor, out, count, static_cast<off_t>(at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      return bad_input(concat("cannot read data file ", path_, " at byte ", at, ": ",
+                              got == 0 ? "it became shorter while it was read" : std::strerror(errno)));
+    }
+    at += static_cast<uint64_t>(got);
+    out += got;
+    count -= static_cast<size_t>(got);
+  }
+  return {};
+}
+
 Error GenomeFile::blame(Error refused) {
-  if (!handle_->xz && bgzf_compression(handle_->file) == 0) return refused;  // plain
+  if (!compressed()) return refused;
   std::vector<char> buffer(kBuffer);
   for (size_t seen = 0; seen < kBlameBytes; seen += buffer.size()) {
     const auto count = read(buffer.data(), buffer.size());

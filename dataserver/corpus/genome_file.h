@@ -27,6 +27,11 @@ class GenomeFile {
   Error blame(Error refused);
   static constexpr size_t kBlameBytes = size_t{256} << 20;
 
+  // Whether the bytes as stored differ from those that read() gives.
+  bool compressed() const;
+  // Bytes [at, at + count) as stored; leaves read() where it is.
+  Status read_stored(uint64_t at, size_t count, char* out) const;
+
   uint64_t bytes_total() const { return bytes_total_; }  // as stored
   uint64_t bytes_read() const;                           // of them, so far
 

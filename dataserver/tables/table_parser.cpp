@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dataserver/formats/lines.h"
 #include "dataserver/tables/table_formats.h"
 #include "dataserver/tokenizer/utf8.h"
 #include "shared/base/text.h"
@@ -47,30 +48,16 @@ Error TableParser::at(int64_t line, size_t column, const std::string& message) c
 }
 
 Status TableParser::feed(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const size_t end = bytes.find('\n');
-    const std::string_view piece = bytes.substr(0, end);
-    if (pending_.size() + piece.size() > kLongestRow) {
-      return at(line_, 0,
-                concat("longer than ", human_bytes(kLongestRow),
-                       "; expected a row of text: this is no table, "
-                       "or its lines end in lone carriage returns"));
-    }
-    if (end == std::string_view::npos) {
-      pending_ += piece;
-      return {};
-    }
-    if (pending_.empty()) {
-      STRAND_TRY(whole_line(piece));
-    } else {
-      pending_ += piece;
-      STRAND_TRY(whole_line(pending_));
-      pending_.clear();
-    }
-    bytes.remove_prefix(end + 1);
+  const auto too_long = [&] {
+    return at(line_, 0,
+              concat("longer than ", human_bytes(kLongestRow),
+                     "; expected a row of text: this is no table, or its lines end in lone carriage returns"));
+  };
+  return feed_lines(bytes, kLongestRow, &pending_, too_long, [&](std::string_view text) -> Status {
+    STRAND_TRY(whole_line(text));
     ++line_;
-  }
-  return {};
+    return {};
+  });
 }
 
 Status TableParser::whole_line(std::string_view text) {

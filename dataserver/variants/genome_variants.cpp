@@ -7,6 +7,7 @@
 #include "dataserver/corpus/alphabet.h"
 #include "dataserver/corpus/fasta_parser.h"
 #include "dataserver/corpus/genome_file.h"
+#include "dataserver/formats/sequence_reader.h"
 #include "shared/base/text.h"
 
 namespace strand {
@@ -87,7 +88,7 @@ Status visit_variants(const std::string& genome_path, const std::string& variant
                       std::span<const Variant> variants, const std::function<Status(const RecordVariants&)>& visit,
                       const Progress& progress) {
   Records records(genome_path, variants_path, variants, visit);
-  STRAND_TRY(read_fasta_file(genome_path, &records, progress));
+  STRAND_TRY(read_sequences_into(genome_path, &records, nullptr, progress));
   return records.check_all_found();
 }
 
