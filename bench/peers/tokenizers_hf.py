@@ -6,9 +6,11 @@
     build/parity-venv/bin/python bench/peers/tokenizers_hf.py train [--rounds N] [--only NAME]
 
 encode: chr2R of the fly (21 Mb, upper case) and English through DNABERT-2's and GPT-2's vocabularies. Every id is
-compared. Hugging Face's side gets its fastest call, encode_batch_fast, a thousand texts at a time.
-train: 4,096 tokens from the same 21 Mb in pieces of 1 kb, beside Hugging Face's trainer and, where it is installed,
-SentencePiece's; and Strand alone on 70 Mb of human chromosome X.
+compared. Hugging Face's side gets its fastest call, encode_batch_fast, a thousand texts at a time; its tokenizer is a
+new one in each round, since it remembers whole words of any length, and texts met again would cost it nothing.
+train: 4,096 tokens from the same 21 Mb in pieces of 1 kb, beside Hugging Face's trainer and, where it is installed
+(`build/parity-venv/bin/python -m pip install sentencepiece`), SentencePiece's; and Strand alone on 70 Mb of human
+chromosome X.
 Speeds are in millions of bytes a second of processor time, which what else runs on the machine disturbs least; each side's
 best round, and the ratio of the medians. bench/peers/data fetches the texts. The last line is JSON.
 """
@@ -118,7 +120,7 @@ def encode(args, folder):
     for name, ours, make, texts in cases():
         if args.only not in name:
             continue
-        peer, ids = make(), array.array("i")
+        ids = array.array("i")
         write_texts(folder / "texts", texts)
 
         def strand(number):
@@ -126,7 +128,7 @@ def encode(args, folder):
             return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["cpu_seconds"]
 
         seconds = in_turns(args.rounds, {
-            "strand": strand, "hf": lambda number: peer_encode(peer, texts, ids if number == 0 else None)})
+            "strand": strand, "hf": lambda number: peer_encode(make(), texts, ids if number == 0 else None)})
         if (folder / "ids").read_bytes() != ids.tobytes():
             sys.exit(f"{name}: the ids differ")
         row = summary(name, sum(len(text.encode()) for text in texts), seconds)
