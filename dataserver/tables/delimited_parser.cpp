@@ -8,6 +8,13 @@ namespace strand {
 
 namespace {
 
+struct Separator {
+  char letter;
+  const char* name;
+  const char* ending;  // of files that have it; null: none that is read
+};
+constexpr Separator kSeparators[] = {{'\t', "tab", ".tsv"}, {',', "comma", ".csv"}, {';', "semicolon", nullptr}};
+
 class DelimitedParser final : public TableParser {
  public:
   DelimitedParser(char separator, std::string file, std::vector<std::string> columns, TableSink* sink)
@@ -92,9 +99,39 @@ class DelimitedParser final : public TableParser {
     }
   }
 
+  // What separates the fields of record_, if it is not what the file's name says.
+  const Separator* other_separator() const {
+    for (const Separator& one : kSeparators) {
+      if (one.letter != separator_ && record_.find(one.letter) != std::string::npos) return &one;
+    }
+    return nullptr;
+  }
+
+  // Of a line of column names that is one field.
+  Status check_separator() const {
+    const Separator* const found = other_separator();
+    if (found == nullptr) return {};
+    const std::string_view wanted = separator_ == ',' ? "commas" : "tabs";
+    const auto count = std::count(record_.begin(), record_.end(), found->letter);
+    return at(record_line_, 0,
+              concat("expected column names between ", wanted, ", found ", count, " ", found->name,
+                     count == 1 ? "" : "s", ": this table is separated by ", found->name, "s; ",
+                     found->ending == nullptr ? concat("save it with ", wanted) : concat("call it ", found->ending)));
+  }
+
+  std::string mend_of_row(size_t fields) const {
+    const Separator* const found = fields == 1 ? other_separator() : nullptr;
+    const std::string_view between = separator_ == ',' ? "one comma between two fields" : "one tab between two fields";
+    if (found != nullptr) return concat(": ", between, ", not a ", found->name);
+    return separator_ == ',' ? ": quote a field that holds a comma" : concat(": ", between);
+  }
+
   Status take_record() {
     STRAND_ASSIGN(std::vector<std::string> fields, take_apart());
     if (!named_) {
+      if (fields.size() == 1 && std::find(columns_.begin(), columns_.end(), fields[0]) == columns_.end()) {
+        STRAND_TRY(check_separator());
+      }
       STRAND_ASSIGN(places_, find_columns(fields, record_line_));
       names_ = std::move(fields);
       named_ = true;
@@ -103,7 +140,7 @@ class DelimitedParser final : public TableParser {
     if (fields.size() != names_.size()) {
       return at(record_line_, 0,
                 concat("expected ", names_.size(), " fields (", join(names_, ", "), "), found ", fields.size(),
-                       separator_ == ',' ? ": quote a field that holds a comma" : ": one tab between two fields"));
+                       mend_of_row(fields.size())));
     }
     TableRow row;
     row.line = record_line_;

@@ -142,7 +142,21 @@ TEST(TableParser, ErrorsNameTheirPlaceAndTheMend) {
       {csv, "sequence,label,label\nA,1,2\n", "t: line 1: two columns are called \"label\""},
       {csv, "sequence,label\nA,1\nC\n", "t: line 3: expected 2 fields (sequence, label), found 1: quote a field"},
       {csv, "sequence,label\nA,[0,1]\n", "t: line 2: expected 2 fields (sequence, label), found 3"},
-      {tsv, "sequence\tlabel\nA,1\n", "t: line 2: expected 2 fields (sequence, label), found 1: one tab"},
+      {tsv, "sequence\tlabel\nA,1\n",
+       "t: line 2: expected 2 fields (sequence, label), found 1: one tab between two fields, not a comma"},
+      {csv, "sequence,label\nA;1\n", "t: line 2: expected 2 fields (sequence, label), found 1: one comma between two"},
+      {csv, "sequence\tlabel\nA\t1\n",
+       "t: line 1: expected column names between commas, found 1 tab: this table is separated by tabs; call it .tsv"},
+      {tsv, "sequence,label,more\nA,1,2\n",
+       "t: line 1: expected column names between tabs, found 2 commas: this table is separated by commas; call it "
+       ".csv"},
+      {csv, "sequence;label\nA;1\n",
+       "t: line 1: expected column names between commas, found 1 semicolon: this table is separated by semicolons; "
+       "save it with "
+       "commas"},
+      {tsv, "sequence;label\nA;1\n",
+       "t: line 1: expected column names between tabs, found 1 semicolon: this table is separated by semicolons; save "
+       "it with tabs"},
       {csv, "sequence,label\nA,1\nA\"C,1\n", "t: line 3, column 2: a quote inside an unquoted field"},
       {csv, "sequence,label\n\"A\"C,1\n", "t: line 2, column 4: text after a closing quote"},
       {csv, "sequence,label\nA,\"1\nC,2\n", "t: line 2, column 3: a quoted field has no end"},
