@@ -99,8 +99,12 @@ void describe_split(const Split& split, const DatasetSummary& summary, Json* jso
   *text += concat("  training            ", with_thousands(split.training_bases), " bases, ", summary.segments,
                   " segments\n  held out            ", with_thousands(split.held_out_bases), " bases, ",
                   summary.eval_rows, " rows\n");
+  if (split.excluded_bases > 0) {
+    *text += concat("  excluded            ", split.excluded_bases, " bases\n");
+  }
   (*json)["training_bases"] = split.training_bases;
   (*json)["held_out_bases"] = split.held_out_bases;
+  (*json)["excluded_bases"] = split.excluded_bases;
 }
 
 void describe_task(const DatasetSummary& summary, Json* json, std::string* text) {

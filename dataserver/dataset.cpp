@@ -77,6 +77,11 @@ std::string DatasetSpec::key() const {
     parts.push_back(interval.record);
     parts.push_back(concat(interval.begin, " ", interval.end));
   }
+  add_list(exclude.files, &parts);
+  for (const HoldoutInterval& interval : exclude.intervals) {
+    parts.push_back(interval.record);
+    parts.push_back(concat("excluded ", interval.begin, " ", interval.end));
+  }
   if (masked) add_objective(*masked, &parts);
   if (task) add_task(*task, &parts);
   std::string key;

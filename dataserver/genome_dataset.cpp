@@ -4,6 +4,7 @@
 #include <span>
 
 #include "dataserver/corpus/alphabet.h"
+#include "dataserver/corpus/exclusions.h"
 #include "dataserver/dataset_tokenizer.h"
 #include "dataserver/markov/markov.h"
 #include "dataserver/sampler/sampler.h"
@@ -13,17 +14,25 @@ namespace strand {
 
 namespace {
 
+void add_runs(const std::vector<BaseRun>& runs, Hasher128* hasher) {
+  hasher->update_u64(runs.size());
+  for (const BaseRun& run : runs) {
+    hasher->update_u64(run.record);
+    hasher->update_u64(static_cast<uint64_t>(run.begin));
+    hasher->update_u64(static_cast<uint64_t>(run.end));
+  }
+}
+
+std::string describe_exclusion(const Split& split) {
+  Hasher128 hasher;
+  add_runs(split.excluded, &hasher);
+  return concat(split.excluded_bases, " bases in ", split.excluded.size(), " runs, ", hasher.digest().hex());
+}
+
 // The split by what it does, not by how it was asked for.
 std::string describe_split(const Split& split) {
   Hasher128 hasher;
-  for (const auto* runs : {&split.training, &split.held_out}) {
-    hasher.update_u64(runs->size());
-    for (const BaseRun& run : *runs) {
-      hasher.update_u64(run.record);
-      hasher.update_u64(static_cast<uint64_t>(run.begin));
-      hasher.update_u64(static_cast<uint64_t>(run.end));
-    }
-  }
+  for (const auto* runs : {&split.training, &split.held_out}) add_runs(*runs, &hasher);
   return concat(split.held_out_bases, " bases in ", split.held_out.size(), " runs, ", hasher.digest().hex());
 }
 
@@ -71,7 +80,7 @@ Result<std::shared_ptr<const Dataset>> GenomeDataset::open(const DataHome& home,
   STRAND_ASSIGN(CorpusInfo info, home.read_only ? find_corpus(home.store.get(), spec.data.files)
                                                 : build_corpus(home.store.get(), spec.data.files, building));
   STRAND_TRY(note_built(home, info.id));
-  STRAND_ASSIGN(dataset->split_, split_corpus(info, spec.data.holdout, spec.data.files));
+  STRAND_ASSIGN(dataset->split_, split_data(info, spec.data, spec.exclude));
   dataset->split_text_ = describe_split(dataset->split_);
   dataset->reader_ = std::make_unique<CorpusReader>(home.store.get(), std::move(info));
   STRAND_TRY(stage(0.5));
@@ -146,6 +155,9 @@ Status GenomeDataset::describe(const DatasetSpec& spec) {
                      {"stride", concat(stride_)},
                      {"reverse_complement", spec.data.reverse_complement ? "true" : "false"},
                      {"format", concat(kBatchFormatVersion)}};
+  if (!spec.exclude.empty()) {  // the runs of "holdout" leave it out; this field says why they differ
+    summary_.fields.insert(summary_.fields.begin() + 1, {"exclude", describe_exclusion(split_)});
+  }
   if (spec.masked) {
     const std::vector<FingerprintField> more = masking_fields(*spec.masked, style_.frame);
     summary_.fields.insert(summary_.fields.end(), more.begin(), more.end());

@@ -45,16 +45,15 @@ Status add_file(const CorpusInfo& info, const std::vector<std::string>& files, c
   return {};
 }
 
-Status add_interval(const CorpusInfo& info, const std::map<std::string, uint64_t>& names,
-                    const HoldoutInterval& interval, Intervals* intervals) {
-  STRAND_ASSIGN(const uint64_t record, find_record(names, interval.record, "data.holdout.intervals"));
+Result<BaseRun> find_run(const CorpusInfo& info, const std::map<std::string, uint64_t>& names,
+                         const HoldoutInterval& interval, const std::string& key) {
+  STRAND_ASSIGN(const uint64_t record, find_record(names, interval.record, key));
   const int64_t bases = info.records[record].bases;
   if (interval.begin < 0 || interval.begin >= interval.end || interval.end > bases) {
-    return bad_input(concat("data.holdout.intervals: [", interval.begin, ", ", interval.end, ") of record '",
-                            interval.record, "'; expected 0 <= begin < end <= ", bases, ", the record's length"));
+    return bad_input(concat(key, ": [", interval.begin, ", ", interval.end, ") of record '", interval.record,
+                            "'; expected 0 <= begin < end <= ", bases, ", the record's length"));
   }
-  (*intervals)[record].push_back({record, interval.begin, interval.end});
-  return {};
+  return BaseRun{record, interval.begin, interval.end};
 }
 
 Result<Intervals> held_out_intervals(const CorpusInfo& info, const HoldoutSpec& holdout,
@@ -82,24 +81,10 @@ Result<Intervals> held_out_intervals(const CorpusInfo& info, const HoldoutSpec& 
   }
   for (const std::string& file : holdout.files) STRAND_TRY(add_file(info, files, file, &intervals));
   for (const HoldoutInterval& interval : holdout.intervals) {
-    STRAND_TRY(add_interval(info, names, interval, &intervals));
+    STRAND_ASSIGN(const BaseRun run, find_run(info, names, interval, "data.holdout.intervals"));
+    intervals[run.record].push_back(run);
   }
   return intervals;
-}
-
-// Sorted, disjoint, none empty.
-void merge(std::vector<BaseRun>* runs) {
-  std::sort(runs->begin(), runs->end(), [](const BaseRun& a, const BaseRun& b) { return a.begin < b.begin; });
-  std::vector<BaseRun> merged;
-  for (const BaseRun& run : *runs) {
-    if (run.length() <= 0) continue;
-    if (!merged.empty() && run.begin <= merged.back().end) {
-      merged.back().end = std::max(merged.back().end, run.end);
-    } else {
-      merged.push_back(run);
-    }
-  }
-  *runs = std::move(merged);
 }
 
 // Adds the parts of `runs` outside `holes` (both sorted and disjoint) to `out`.
@@ -124,28 +109,60 @@ int64_t bases_of(const std::vector<BaseRun>& runs) {
 
 }  // namespace
 
-Result<Split> split_corpus(const CorpusInfo& info, const HoldoutSpec& holdout, const std::vector<std::string>& files) {
+Result<BaseRun> find_interval(const CorpusInfo& info, const HoldoutInterval& interval, const std::string& key) {
+  return find_run(info, records_by_name(info), interval, key);
+}
+
+void merge_runs(std::vector<BaseRun>* runs) {
+  std::sort(runs->begin(), runs->end(), [](const BaseRun& a, const BaseRun& b) {
+    return a.record != b.record ? a.record < b.record : a.begin < b.begin;
+  });
+  std::vector<BaseRun> merged;
+  for (const BaseRun& run : *runs) {
+    if (run.length() <= 0) continue;
+    if (!merged.empty() && run.record == merged.back().record && run.begin <= merged.back().end) {
+      merged.back().end = std::max(merged.back().end, run.end);
+    } else {
+      merged.push_back(run);
+    }
+  }
+  *runs = std::move(merged);
+}
+
+Result<Split> split_corpus(const CorpusInfo& info, const HoldoutSpec& holdout, const std::vector<std::string>& files,
+                           const std::vector<BaseRun>& excluded) {
   STRAND_ASSIGN(Intervals held, held_out_intervals(info, holdout, files));
   Split split;
+  split.excluded = excluded;
+  auto next = excluded.begin();
   for (uint64_t i = 0; i < info.records.size(); ++i) {
     const RecordInfo& record = info.records[i];
-    merge(&held[i]);
-    std::vector<BaseRun> kept_out = record.other;  // from the training part: other letters and held-out bases
+    merge_runs(&held[i]);
+    std::vector<BaseRun> excluded_here, known;
+    while (next != excluded.end() && next->record == i) excluded_here.push_back(*next++);
+    subtract(excluded_here, record.other, &known);
+    split.excluded_bases += bases_of(known);
+    std::vector<BaseRun> no_rows = record.other;  // of either part: other letters and excluded bases
+    no_rows.insert(no_rows.end(), excluded_here.begin(), excluded_here.end());
+    merge_runs(&no_rows);
+    std::vector<BaseRun> kept_out = no_rows;  // from the training part
     kept_out.insert(kept_out.end(), held[i].begin(), held[i].end());
-    merge(&kept_out);
+    merge_runs(&kept_out);
     subtract({{i, 0, record.bases}}, kept_out, &split.training);
-    subtract(held[i], record.other, &split.held_out);
+    subtract(held[i], no_rows, &split.held_out);
   }
   split.training_bases = bases_of(split.training);
   split.held_out_bases = bases_of(split.held_out);
   if (split.training_bases == 0) {
-    return bad_input(concat("no training bases are left: ", with_thousands(info.bases), " bases, of them ",
-                            with_thousands(info.counts[4]), " other than A C G T and ",
-                            with_thousands(split.held_out_bases), " held out; hold out less or give more data.files"));
+    return bad_input(concat(
+        "no training bases are left: ", with_thousands(info.bases), " bases, of them ", with_thousands(info.counts[4]),
+        " other than A C G T and ", with_thousands(split.held_out_bases), " held out and ",
+        with_thousands(split.excluded_bases), " excluded; hold out or exclude less, or give more data.files"));
   }
   if (!holdout.empty() && split.held_out_bases == 0) {
     return bad_input(concat("data.holdout holds out no base: ", info.records.size(), " records of ",
-                            with_thousands(info.bases), " bases; hold out a larger part, or one with A C G T"));
+                            with_thousands(info.bases),
+                            " bases; hold out a larger part, or one with A C G T that data.exclude leaves"));
   }
   return split;
 }

@@ -5,6 +5,7 @@
 // Windows with a letter that is not A C G T have none.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <vector>
