@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 
 #include "shared/base/text.h"
 #include "shared/formats/json.h"
@@ -55,6 +56,36 @@ TEST(DataCommands, BuildInspectVerify) {
   const auto absent = data_verify({folder.path() + "/nothing"});
   ASSERT_FALSE(absent.ok());
   EXPECT_FALSE(std::filesystem::exists(folder.path() + "/nothing"));
+}
+
+TEST(DataCommands, AnnotationsAreBuiltOnceAndCountedByKind) {
+  const TemporaryFolder folder;
+  DataBuildOptions build;
+  build.files = {folder.file("g.gb",
+                             "LOCUS       chr1 20 bp DNA\nFEATURES             Location/Qualifiers\n"
+                             "     gene            2..9\nORIGIN\n        1 acgtacgtac gtacgtacgt\n//\n")};
+  build.annotations = {folder.file("a.bed", "chr1\t0\t5\nchr1\t7\t20\n")};
+  build.store = folder.path() + "/store";
+  const Json built = json_of(data_build(build));
+  ASSERT_EQ(built["annotations"].size(), 2u) << built.dump();
+  std::map<std::string, int> kinds;
+  for (const Json& annotation : built["annotations"]) {
+    for (const auto& [kind, count] : annotation["kinds"].items()) kinds[kind] += count.get<int>();
+  }
+  EXPECT_EQ(kinds, (std::map<std::string, int>{{"gene", 1}, {"region", 2}}));
+  EXPECT_EQ(json_of(data_build(build)), built);
+  DataInspectOptions inspect;
+  inspect.store = build.store;
+  EXPECT_EQ(json_of(data_inspect(inspect))["genomes"][0], built);
+  const auto text = data_inspect(inspect);
+  EXPECT_NE(text->text.find("a.bed: region 2"), std::string::npos) << text->text;
+
+  build.annotations = {folder.file("other.bed", "chr1\t0\t21\n")};
+  const auto other = data_build(build);
+  ASSERT_FALSE(other.ok());
+  EXPECT_NE(other.error().message().find("other.bed: line 1: base 21 of record 'chr1', which has 20"),
+            std::string::npos)
+      << other.error().message();
 }
 
 TEST(DataCommands, VerifyFindsAFlippedByteInTheStore) {
