@@ -37,7 +37,9 @@ void SimRunner::turn() {
   SessionInbox::Batch batch = inbox_.take();
   if (batch.plan || !protocol()->training()) snapshot();
   session_->turn(std::move(batch), cluster_->now());
-  if (session_->updates_left()) wake();
+  if (!session_->updates_left()) return;
+  session_->update_next(cluster_->now());
+  wake();
 }
 
 void SimRunner::on_mail(const ShardMail& mail) {

@@ -9,6 +9,9 @@
 
 namespace strand {
 
+// The longest that neighbours' activations wait for updates, but for one range's.
+constexpr Duration kUpdatesOfATurn = std::chrono::milliseconds(1);
+
 GroupSession::GroupSession(GroupSessionOptions options, PeerHub* hub, StageState* state, FileSystem* fs,
                            const Clock* clock)
     : options_(std::move(options)),
@@ -126,7 +129,10 @@ void GroupSession::on_turn() {
   if (batch.loaded) loader_.join();
   session_.turn(std::move(batch), clock_->now());
   for (auto& out : mailbox_.flush(clock_->now())) hub_->send(out.to, out.message, out.bulk);
-  if (session_.updates_left()) hub_->wake();  // after what has come meanwhile
+  // Some ranges, then what has come meanwhile.
+  const Time begin = clock_->now();
+  while (session_.updates_left() && clock_->now() - begin < kUpdatesOfATurn) session_.update_next(clock_->now());
+  if (session_.updates_left()) hub_->wake();
 }
 
 void GroupSession::send(const SendToWorker& message) {

@@ -90,11 +90,15 @@ void MemberSession::turn(SessionInbox::Batch batch, Time now) {
     last_tick_ = now;
     handle(ProtocolTick{}, now);
     if (!suspects_.empty()) {
-      host_->accuse({planned_.plan.generation, std::exchange(suspects_, {}), protocol_.training(),
-                     protocol_.committed()});
+      host_->accuse(
+          {planned_.plan.generation, std::exchange(suspects_, {}), protocol_.training(), protocol_.committed()});
     }
   }
-  if (updates_left()) handle(UpdateNext{}, now);
+  look_for_the_end();
+}
+
+void MemberSession::update_next(Time now) {
+  handle(UpdateNext{}, now);
   look_for_the_end();
 }
 

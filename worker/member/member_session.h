@@ -126,10 +126,11 @@ class MemberSession {
   // `store` and `host` outlive it.
   MemberSession(const JobSpec& spec, ProtocolOptions options, RangeStore* store, SessionHost* host, Time now);
 
-  // Call it whenever there is something to take or updates_left(), and at least every few tens of milliseconds. Updates
-  // one range at most, so that the caller can send and receive meanwhile.
+  // Call it whenever there is something to take, and at least every few tens of milliseconds.
   void turn(SessionInbox::Batch batch, Time now);
+  // Call update_next() while updates_left(), with turns and mail between. One range at a time.
   bool updates_left() const { return protocol_.updates_left() > 0; }
+  void update_next(Time now);
   void on_mail(const ShardMail& mail, Time now);
 
   // Whether a message is of a member of the newest plan taken up.

@@ -6,8 +6,8 @@ namespace strand {
 
 void RangeGate::open(uint32_t range, Step version) {
   versions_[range].store(version, std::memory_order_release);
-  { const std::lock_guard lock(mutex_); }  // whoever has looked and is about to sleep sleeps first
-  changed_.notify_all();
+  const std::lock_guard lock(mutex_);
+  if (awaited_ != nullptr && open_at(*awaited_, awaited_version_)) changed_.notify_all();
 }
 
 void RangeGate::wake() {
@@ -33,7 +33,10 @@ bool RangeGate::wait(const std::vector<uint32_t>& ranges, Step version, Duration
   std::unique_lock lock(mutex_);
   const uint64_t woken = woken_;
   bool open = false;
+  awaited_ = &ranges;
+  awaited_version_ = version;
   changed_.wait_for(lock, wait, [&] { return (open = open_at(ranges, version)) || woken_ != woken; });
+  awaited_ = nullptr;
   return open;
 }
 

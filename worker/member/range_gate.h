@@ -44,6 +44,9 @@ class RangeGate {
   std::mutex mutex_;
   std::condition_variable changed_;
   uint64_t woken_ = 0;
+  // Of the one who waits: a block has many ranges, and only the last of them is news.
+  const std::vector<uint32_t>* awaited_ = nullptr;
+  Step awaited_version_ = 0;
 };
 
 }  // namespace strand
