@@ -1,5 +1,6 @@
 #include "dataserver/tokenizer/bpe_model.h"
 
+#include <algorithm>
 #include <functional>
 #include <queue>
 
@@ -52,7 +53,8 @@ BpeModel::BpeModel(std::vector<std::string> vocabulary, std::vector<BpeMerge> me
   if (std::optional<DnaBpe> bases = DnaBpe::make(letters_, merges_)) {
     bases_ = std::make_shared<const DnaBpe>(*std::move(bases));
   }
-  bytes_ = ByteBpe::make(letters_, merges_);
+  const auto letters = std::count_if(letters_.begin(), letters_.end(), [](int32_t id) { return id >= 0; });
+  if (bases_ == nullptr || letters > 4) bytes_ = ByteBpe::make(letters_, merges_);
 }
 
 void BpeModel::encode_word(std::string_view word, std::vector<int32_t>* ids, size_t* steps) const {

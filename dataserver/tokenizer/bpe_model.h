@@ -56,7 +56,7 @@ class BpeModel {
   std::array<int32_t, 256> letters_;
   PairMap ranks_;
   bool each_product_once_ = true;
-  // Copies of a model share what is made of it; null where the model does not allow it.
+  // Copies of a model share what is made of it; null where the model does not allow it, or has no use for it.
   std::shared_ptr<const DnaBpe> bases_;
   std::shared_ptr<const ByteBpe> bytes_;
 };

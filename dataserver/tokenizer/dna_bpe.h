@@ -14,7 +14,7 @@ namespace strand {
 
 // The search of backtrack.h with a look ahead. Bases are packed into two bits; the next eight are the index into a
 // table of the tokens among them after which some encoding of the rest of the eight is possible, which spares most of
-// the search's ways back: DNABERT-2's vocabulary takes 2.2 steps for a token of fly DNA instead of 3.7. Tokens of more
+// the search's ways back: DNABERT-2's vocabulary takes 1.7 steps for a token of fly DNA instead of 3.7. Tokens of more
 // bases are found in a tree with four branches. Which tokens may be neighbours stands in a matrix of bits. Memory for a
 // vocabulary of 4096: tables of 0.8 MiB, and the matrix of 2 MiB.
 class DnaBpe {

@@ -41,11 +41,12 @@ class PairMemo {
   }
 
   bool holds(uint32_t left, uint32_t right) const {
+    if (left == rules_.tokens().size()) return true;  // the start of a text
     const uint64_t key = uint64_t{left} << 31 | right;
     std::atomic<uint64_t>& slot = slots_[key * 0x9e3779b97f4a7c15ull >> (64 - kSlotBits)];
     const uint64_t known = slot.load(std::memory_order_relaxed);
     if (known >> 1 == key) return (known & 1) != 0;
-    const bool answer = left == rules_.tokens().size() || rules_.holds(left, right);
+    const bool answer = rules_.holds(left, right);
     slot.store(key << 1 | uint64_t{answer}, std::memory_order_relaxed);
     return answer;
   }
