@@ -166,7 +166,8 @@ TEST_F(Inference, SequencesThatAreTooLongAreRefusedCutOrSplit) {
     const Json json = works(more).json();
     return json.is_object() ? json.value("note", "") : std::string("none");
   };
-  EXPECT_EQ(with({"--too-long", "cut"}), "1 sequence was cut at the model's longest row, 172 tokens left out (long keeps 128 of 300 tokens)");
+  EXPECT_EQ(with({"--too-long", "cut"}),
+            "1 sequence was cut at the model's longest row, 172 tokens left out (long keeps 128 of 300 tokens)");
   const std::string cut = read_file(path("l.npy"));
   EXPECT_EQ(with({"--too-long", "split"}), "1 sequence was split into rows of the model's longest");
   const std::string split = read_file(path("l.npy"));
