@@ -72,9 +72,11 @@ void ShardChecks::check_norm(const Member& m, Step step) {
 
 ShardChecks::Had ShardChecks::had(const Member& m) const {
   Had had{m.protocol->decided(), {}, {}};
+  const auto made_in = made_in_.find(committed_);
   for (uint32_t range = 0; range < serial_->job().ranges.size(); ++range) {
     had.versions.push_back(m.protocol->version(range));
-    had.sums.push_back(m.protocol->holds_sum(range, committed_));
+    // Of another generation it is of another try, which the record is not of.
+    had.sums.push_back(made_in != made_in_.end() && m.protocol->holds_sum(range, committed_, made_in->second));
   }
   return had;
 }
@@ -142,7 +144,9 @@ void ShardChecks::committed(const Member& m, const StepRecord& record) {
   expected.made_in = record.made_in;
   expected.last = record.last;
   if (record != expected) world_.violation(concat("worker ", m.id.value, ": another record of step ", record.step));
-  if (m.protocol->generation() >= decided_) committed_ = std::max(committed_, record.step);
+  if (m.protocol->generation() < decided_) return;
+  committed_ = std::max(committed_, record.step);
+  made_in_[record.step] = std::max(made_in_[record.step], record.made_in);
 }
 
 // --- defects to be found --------------------------------------------------------------------------------------------

@@ -59,6 +59,7 @@ class ShardChecks {
   SerialRun* serial_;
   World world_;
   Step committed_ = 0;
+  std::map<Step, Generation> made_in_;  // of each committed step, its record
   int reloads_ = 0;
   Generation decided_, last_reload_;
   std::map<std::pair<uint64_t, uint32_t>, WorkerId> leaders_;  // (generation, range)

@@ -164,6 +164,10 @@ class CommitProtocol {
   // Of a held range, as its numbers are; -1: not held.
   Step version(uint32_t range) const;
   bool holds_sum(uint32_t range, Step step) const { return sums_.contains({step, range}); }
+  bool holds_sum(uint32_t range, Step step, Generation made_in) const {
+    const auto found = sums_.find({step, range});
+    return found != sums_.end() && found->second.told.made_in == made_in;
+  }
   // Of a range whose weights this worker computes with, held or copied; -1: not here yet.
   Step readable(uint32_t range) const;
   // Ranges whose weights this worker computes with.
