@@ -77,8 +77,8 @@ std::string DatasetSpec::key() const {
     parts.push_back(interval.record);
     parts.push_back(concat(interval.begin, " ", interval.end));
   }
-  add_list(exclude.files, &parts);
-  for (const HoldoutInterval& interval : exclude.intervals) {
+  add_list(data.exclude.files, &parts);
+  for (const HoldoutInterval& interval : data.exclude.intervals) {
     parts.push_back(interval.record);
     parts.push_back(concat("excluded ", interval.begin, " ", interval.end));
   }

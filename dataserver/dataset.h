@@ -41,7 +41,6 @@ Result<std::optional<int64_t>> built_at(Store* store, const std::string& id);
 // The part of a job that decides its dataset, and the two figures it is checked against.
 struct DatasetSpec {
   DataSpec data;
-  ExcludeSpec exclude;
   TokenizerSpec tokenizer;
   int64_t model_vocabulary = 0;         // 0: unchecked
   int64_t rows_per_step = 0;            // 0: unchecked. A task without training rows is fine then

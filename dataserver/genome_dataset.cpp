@@ -80,7 +80,7 @@ Result<std::shared_ptr<const Dataset>> GenomeDataset::open(const DataHome& home,
   STRAND_ASSIGN(CorpusInfo info, home.read_only ? find_corpus(home.store.get(), spec.data.files)
                                                 : build_corpus(home.store.get(), spec.data.files, building));
   STRAND_TRY(note_built(home, info.id));
-  STRAND_ASSIGN(dataset->split_, split_data(info, spec.data, spec.exclude));
+  STRAND_ASSIGN(dataset->split_, split_data(info, spec.data));
   dataset->split_text_ = describe_split(dataset->split_);
   dataset->reader_ = std::make_unique<CorpusReader>(home.store.get(), std::move(info));
   STRAND_TRY(stage(0.5));
@@ -155,7 +155,7 @@ Status GenomeDataset::describe(const DatasetSpec& spec) {
                      {"stride", concat(stride_)},
                      {"reverse_complement", spec.data.reverse_complement ? "true" : "false"},
                      {"format", concat(kBatchFormatVersion)}};
-  if (!spec.exclude.empty()) {  // the runs of "holdout" leave it out; this field says why they differ
+  if (!spec.data.exclude.empty()) {  // the runs of "holdout" leave it out; this field says why they differ
     summary_.fields.insert(summary_.fields.begin() + 1, {"exclude", describe_exclusion(split_)});
   }
   if (spec.masked) {

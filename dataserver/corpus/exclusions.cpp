@@ -120,8 +120,8 @@ Result<std::vector<BaseRun>> excluded_runs(const CorpusInfo& info, const Exclude
   return runs;
 }
 
-Result<Split> split_data(const CorpusInfo& info, const DataSpec& data, const ExcludeSpec& exclude) {
-  STRAND_ASSIGN(const std::vector<BaseRun> excluded, excluded_runs(info, exclude));
+Result<Split> split_data(const CorpusInfo& info, const DataSpec& data) {
+  STRAND_ASSIGN(const std::vector<BaseRun> excluded, excluded_runs(info, data.exclude));
   return split_corpus(info, data.holdout, data.files, excluded);
 }
 

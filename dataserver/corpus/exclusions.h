@@ -11,14 +11,6 @@
 
 namespace strand {
 
-// Bases that no row comes from, neither in training nor held out.
-struct ExcludeSpec {
-  std::vector<std::string> files;  // BED
-  std::vector<HoldoutInterval> intervals;
-  bool empty() const { return files.empty() && intervals.empty(); }
-  bool operator==(const ExcludeSpec&) const = default;
-};
-
 // The excluded bases, sorted and disjoint. BED files (plain, gzip, bgzip): record, begin and end, 0-based, half-open,
 // between tabs or blanks, further fields unread; lines that begin with '#', "track" or "browser" and blank ones do not
 // count; an empty interval excludes nothing. kBadInput, with file and line or the key: an unknown record, an interval
@@ -26,6 +18,6 @@ struct ExcludeSpec {
 Result<std::vector<BaseRun>> excluded_runs(const CorpusInfo& info, const ExcludeSpec& exclude);
 
 // The split of a job's data: reads what is excluded, then split_corpus.
-Result<Split> split_data(const CorpusInfo& info, const DataSpec& data, const ExcludeSpec& exclude);
+Result<Split> split_data(const CorpusInfo& info, const DataSpec& data);
 
 }  // namespace strand

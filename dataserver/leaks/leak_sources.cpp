@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dataserver/corpus/corpus_reader.h"
+#include "dataserver/corpus/exclusions.h"
 #include "dataserver/examples/task_split.h"
 #include "dataserver/examples/windows.h"
 #include "dataserver/leaks/kmers.h"
@@ -56,7 +57,7 @@ Status add_genome(FileSystem* fs, const std::string& path, const JobSpec& job, c
   }
   STRAND_ASSIGN(const DataHome home, open_data_home(fs, inputs.store, true));
   STRAND_ASSIGN(CorpusInfo info, find_corpus(home.store.get(), job.data.files));
-  STRAND_ASSIGN(const Split split, split_corpus(info, job.data.holdout, job.data.files));
+  STRAND_ASSIGN(const Split split, split_data(info, job.data));
   auto genome = std::make_shared<SplitGenome>();
   genome->store = home.store;
   const int64_t longest = std::max<int64_t>(1, info.bases);

@@ -229,6 +229,44 @@ std::string parse_interval(const std::string& text, HoldoutInterval* out) {
   return "";
 }
 
+bool is_bed(std::string_view text) {
+  for (const std::string_view ending : {".gz", ".bgz", ".xz"}) {
+    if (text.ends_with(ending)) {
+      text.remove_suffix(ending.size());
+      break;
+    }
+  }
+  return text.ends_with(".bed");
+}
+
+void add_exclude(FieldList* list) {
+  list->fields.push_back({"data.exclude", "array of strings",
+                          [](JobSpec* spec, const TomlValue& v) -> std::string {
+                            const auto* texts = std::get_if<std::vector<std::string>>(&v.value);
+                            if (texts == nullptr) return expected("an array of \"record:begin-end\" and .bed files", v);
+                            spec->data.exclude = {};
+                            for (const auto& text : *texts) {
+                              if (is_bed(text)) {
+                                spec->data.exclude.files.push_back(text);
+                                continue;
+                              }
+                              HoldoutInterval interval;
+                              if (auto wrong = parse_interval(text, &interval); !wrong.empty()) {
+                                return wrong + "; a file of intervals is called .bed";
+                              }
+                              spec->data.exclude.intervals.push_back(interval);
+                            }
+                            return "";
+                          },
+                          [](const JobSpec& spec) {
+                            std::vector<std::string> texts = spec.data.exclude.files;
+                            for (const auto& i : spec.data.exclude.intervals) {
+                              texts.push_back(concat(i.record, ":", i.begin, "-", i.end));
+                            }
+                            return FieldList::list_of(texts);
+                          }});
+}
+
 void add_intervals(FieldList* list) {
   list->fields.push_back({"data.holdout.intervals", "array of strings",
                           [](JobSpec* spec, const TomlValue& v) -> std::string {
@@ -300,6 +338,7 @@ void add_data(FieldList* list) {
   list->integer("tokenizer.k", AT(tokenizer.k));
   list->text("tokenizer.file", AT(tokenizer.file));
   list->texts("data.files", AT(data.files));
+  add_exclude(list);
   list->integer("data.segment", AT(data.segment));
   list->integer("data.segment_bases", AT(data.segment_bases));
   list->integer("data.stride", AT(data.stride));

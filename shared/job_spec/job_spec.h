@@ -100,9 +100,18 @@ struct HoldoutSpec {    // exactly one way
   bool operator==(const HoldoutSpec&) const = default;
 };
 
+// Bases that no row comes from, neither in training nor held out.
+struct ExcludeSpec {
+  std::vector<std::string> files;  // BED
+  std::vector<HoldoutInterval> intervals;
+  bool empty() const { return files.empty() && intervals.empty(); }
+  bool operator==(const ExcludeSpec&) const = default;
+};
+
 struct DataSpec {
   std::vector<std::string> files;  // relative ones start at the job file's folder; made absolute by parse
-  int64_t segment = 250;           // row length in tokens
+  ExcludeSpec exclude;
+  int64_t segment = 250;      // row length in tokens
   int64_t segment_bases = 0;  // stored window in bases; 0 = segment (nucleotide), k * segment (k-mer), BPE: see DESIGN
   int64_t stride = 0;         // in bases; 0 = segment_bases
   bool reverse_complement = true;

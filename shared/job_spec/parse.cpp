@@ -154,6 +154,7 @@ class JobParser {
   void make_absolute(const std::string& base) {
     for (auto& file : parsed.spec.data.files) file = absolute_from(base, file);
     for (auto& file : parsed.spec.data.holdout.files) file = absolute_from(base, file);
+    for (auto& file : parsed.spec.data.exclude.files) file = absolute_from(base, file);
     std::string& init = parsed.spec.model.init;
     if (init != "random" && !init.empty()) init = absolute_from(base, init);
     TaskSpec& task = parsed.spec.task;
@@ -188,6 +189,7 @@ void check_files_exist(FileSystem& fs, const std::string& base, JobParser* parse
   }
   check("data.files", spec.data.files);
   check("data.holdout.files", spec.data.holdout.files);
+  check("data.exclude", spec.data.exclude.files);
   const std::pair<const char*, const std::string*> tables[] = {
       {"task.train", &spec.task.train}, {"task.dev", &spec.task.dev}, {"task.test", &spec.task.test}};
   for (const auto& [key, table] : tables) {

@@ -146,8 +146,11 @@ void validate_task(const JobSpec& spec, const Report& report) {
       report("tokenizer.kind",
              "\"bpe\" is trained on a genome; a task needs a tokenizer that is there: kind = \"file\"");
     }
-    if (!spec.data.files.empty() || !spec.data.holdout.empty()) {
-      report(spec.data.files.empty() ? "data.holdout" : "data.files",
+    const DataSpec& d = spec.data;
+    if (!d.files.empty() || !d.holdout.empty() || !d.exclude.empty()) {
+      report(!d.files.empty()     ? "data.files"
+             : !d.holdout.empty() ? "data.holdout"
+                                  : "data.exclude",
              "belongs to pretraining; a finetuning job reads the tables of its [[task]]: remove it");
     }
   }

@@ -34,13 +34,13 @@ class Exclusions : public testing::DatasetHome {
         if (i % 2 == 0) {
           bed += concat(name, "\t", begin, "\t", end, "\tname\t0\t+", i % 4 == 0 ? "\r\n" : "\n");
         } else {
-          made.spec.exclude.intervals.push_back({name, static_cast<int64_t>(begin), end});
+          made.spec.data.exclude.intervals.push_back({name, static_cast<int64_t>(begin), end});
         }
       }
       made.letters += letters;
       records.emplace_back(name, letters);
     }
-    made.spec.exclude.files = {folder_.file(concat("e", seed, ".bed.gz"), testing::gzip(bed))};
+    made.spec.data.exclude.files = {folder_.file(concat("e", seed, ".bed.gz"), testing::gzip(bed))};
     made.spec.data.files = {folder_.file(concat("g", seed, ".fa"), testing::fasta(records, 70))};
     made.spec.data.segment = 40;
     made.spec.rows_per_step = 4;
@@ -84,10 +84,11 @@ TEST_F(Exclusions, NoExcludedBaseIsInAnyRow) {
 
 TEST_F(Exclusions, AreInTheFingerprint) {
   const DatasetSpec spec = made(1, "").spec;
-  expect_in_fingerprint(spec, "exclude", [](DatasetSpec* other) { other->exclude = {}; });
-  expect_in_fingerprint(spec, "exclude", [](DatasetSpec* other) { other->exclude.intervals.clear(); });
-  expect_in_fingerprint(spec, "exclude",
-                        [&](DatasetSpec* other) { other->exclude.files = {folder_.file("other.bed", "chr1 7 8\n")}; });
+  expect_in_fingerprint(spec, "exclude", [](DatasetSpec* other) { other->data.exclude = {}; });
+  expect_in_fingerprint(spec, "exclude", [](DatasetSpec* other) { other->data.exclude.intervals.clear(); });
+  expect_in_fingerprint(spec, "exclude", [&](DatasetSpec* other) {
+    other->data.exclude.files = {folder_.file("other.bed", "chr1 7 8\n")};
+  });
 }
 
 TEST_F(Exclusions, RefusesWithFileAndLine) {
@@ -95,7 +96,7 @@ TEST_F(Exclusions, RefusesWithFileAndLine) {
   spec.data.files = {folder_.file("g.fa", ">chr1\nACGTACGTAC\n>chr2\nACGTAC\n")};
   spec.data.segment = 4;
   const auto refused_bed = [&](const std::string& text, const std::string& says) {
-    spec.exclude.files = {folder_.file("e.bed", text)};
+    spec.data.exclude.files = {folder_.file("e.bed", text)};
     refused(spec, says);
   };
   refused_bed("chr1\t0\t4\nchr2\t5\t7\n",
@@ -108,10 +109,10 @@ TEST_F(Exclusions, RefusesWithFileAndLine) {
   refused_bed("chr1\t0\t4x\n", "line 1: expected a record");
   refused_bed("# nothing\n", "no intervals");
   refused_bed("chr1\t0\t10\nchr2\t0\t6\n", "16 excluded");
-  spec.exclude.files = {folder_.path() + "/absent.bed"};
+  spec.data.exclude.files = {folder_.path() + "/absent.bed"};
   refused(spec, "absent.bed");
-  spec.exclude.files = {};
-  spec.exclude.intervals = {{"chr2", 3, 7}};
+  spec.data.exclude.files = {};
+  spec.data.exclude.intervals = {{"chr2", 3, 7}};
   refused(spec, "data.exclude: [3, 7) of record 'chr2'");
 }
 

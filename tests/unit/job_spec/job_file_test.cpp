@@ -57,6 +57,17 @@ TEST(JobFile, TablesDottedKeysAndInlineTablesAreTheSame) {
   EXPECT_EQ(first.data.holdout.fraction, 0.1);
 }
 
+TEST(JobFile, WhatIsExcludedIsReadAndWritten) {
+  const ParsedJob parsed = parse(kMinimal + "exclude = [\"chr1:5-9\", \"x.bed.gz\", \"a:b:0-1\"]\n");
+  ASSERT_TRUE(parsed.errors.empty()) << all_of(parsed);
+  const DataSpec& data = parsed.spec.data;
+  EXPECT_EQ(data.exclude.files, std::vector<std::string>{"/base/x.bed.gz"});
+  EXPECT_EQ(data.exclude.intervals, (std::vector<HoldoutInterval>{{"chr1", 5, 9}, {"a:b", 0, 1}}));
+  const ParsedJob again = parse(effective_job_toml(parsed.spec));
+  ASSERT_TRUE(again.errors.empty()) << all_of(again);
+  EXPECT_EQ(again.spec, parsed.spec);
+}
+
 TEST(JobFile, ThePresetComesFirstWhereverItStands) {
   const ParsedJob parsed = parse(kMinimal + "[model]\nheads = 4\npreset = \"omni-dna-1b\"\nnorm = \"rms\"\n");
   ASSERT_TRUE(parsed.errors.empty()) << all_of(parsed);
@@ -164,6 +175,8 @@ TEST(JobFile, ImpossibleSizesAreRefusedWithTheMend) {
       {"[data.holdout]\nfraction = 1.0\n", "must be in [0, 1), found 1"},
       {"[data.holdout]\nfraction = -0.1\n", "must be in [0, 1)"},
       {"[data.holdout]\nfraction = 0.1\nrecords = [\"chr1\"]\n", ":6:1: data.holdout: give exactly one of"},
+      {"exclude = [\"chr1\"]\n", "data.exclude: expected \"record:begin-end\""},
+      {"exclude = [\"a.bed\", \"chr1:9-3\"]\n", "is an empty interval; a file of intervals is called .bed"},
       {"[data.holdout]\nintervals = [\"chr1\"]\n", "expected \"record:begin-end\""},
       {"[data.holdout]\nintervals = [\"chr1:5-5\"]\n", "is an empty interval"},
       {"[data.holdout]\nintervals = [\"chr1:1-99999999999999999999\"]\n", "expected \"record:begin-end\""},
