@@ -6,6 +6,19 @@
 #include "shared/base/text.h"
 
 namespace strand {
+namespace {
+
+// Whoever may have what the job has come to: its members, and those without a place in its newest generation.
+std::vector<GroupMember> holders_of(const JobRecord& record) {
+  std::vector<GroupMember> holders = record.members;
+  for (GroupMember m : record.leaving) {
+    m.replica = -1;
+    holders.push_back(std::move(m));
+  }
+  return holders;
+}
+
+}  // namespace
 
 // --- who may be taken -----------------------------------------------------------------------------------------------
 
@@ -137,8 +150,8 @@ bool Coordinator::try_start(TrackedJob& job, const std::set<WorkerId>& kept, Tim
   }
   order_candidates(&candidates);
   const auto& record = job.record;
-  const bool same_shape = complete_replicas(record.members, need.stages, [](const auto&) { return true; }) > 0;
-  auto members = form_group(need, same_shape ? record.members : std::vector<GroupMember>(), candidates);
+  const bool same_shape = !record.members.empty() && record.members.back().stage + 1 == need.stages;
+  auto members = form_group(need, same_shape ? holders_of(record) : std::vector<GroupMember>(), candidates);
   if (members.empty()) return false;
   if (!job.catalog.newest() && !record.lost) {
     job.record.numerics = membership_.find(members.front().worker)->hello.numerics;
@@ -296,16 +309,17 @@ bool Coordinator::is_alive(const GroupMember& member) {
   return worker && worker->state != WorkerState::kFailed;
 }
 
-// The complete replicas go on at once in a new generation, filled up with whoever is there. False when there is none,
-// or too few: then the job starts over.
+// Those who are left go on at once in a new generation, filled up with whoever is there. False when they lack a stage,
+// or are too few: then the job starts over.
 bool Coordinator::go_on(TrackedJob& job, ErrorCode code, const std::string& why, bool counts, Time now) {
   const JobState state = job.record.state;
   if (!job_holds_workers(state) || state == JobState::kStopping || draining_) return false;
   auto candidates = candidates_of(job, {}, now);
   const GangNeed need = need_of(job, candidates);
-  if (complete_replicas(job.record.members, need.stages, [&](const auto& m) { return is_alive(m); }) == 0) return false;
+  const std::vector<GroupMember> holders = holders_of(job.record);
+  if (!every_stage_lives(holders, need.stages, [&](const auto& m) { return is_alive(m); })) return false;
   order_candidates(&candidates);
-  auto members = form_group(need, job.record.members, candidates);
+  auto members = form_group(need, holders, candidates);
   if (members.empty()) return false;
   Duration wait{};
   // What falls within a lease of a loss that counted is one failure: a rack, a switch, a series of time-outs.
@@ -338,7 +352,7 @@ void Coordinator::try_grow(TrackedJob& job, Time now) {
   };
   if (usable < shape.workers() && std::ranges::any_of(candidates, settling)) return;
   order_candidates(&candidates);
-  auto members = form_group(need_of(job, candidates), record.members, candidates);
+  auto members = form_group(need_of(job, candidates), holders_of(record), candidates);
   if (std::cmp_less_equal(members.size(), record.members.size())) return;
   const int64_t grown = members.back().replica + 1;
   begin_generation(job, std::move(members), JobState::kRecovering, now,

@@ -111,7 +111,7 @@ std::vector<GroupMember> form_group(const GangNeed& need, const std::vector<Grou
   std::map<int32_t, std::vector<const WorkerEntry*>> old;  // by replica: those of its workers that are usable, by stage
   for (const GroupMember& m : previous) {
     const WorkerEntry* worker = pool.find(m);
-    if (worker && std::cmp_less(m.stage, stages)) old[m.replica].push_back(worker);
+    if (worker && m.replica >= 0 && std::cmp_less(m.stage, stages)) old[m.replica].push_back(worker);
   }
   std::vector<GroupMember> group;
   size_t replicas = 0;

@@ -2,10 +2,12 @@
 //
 // Intuition: a gang is a table of replicas x stages. Replicas that are complete stay as they are, so that a loss
 // disturbs the others as little as can be. What is left of the broken ones goes into a pool together with the spares,
-// and whole replicas are made from it, a worker at its old stage first: it holds what that stage needs.
+// and whole replicas are made from it, a worker at its old stage first: it holds what that stage needs, and a step that
+// a worker of each stage has is not lost.
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,23 +51,21 @@ void order_candidates(std::vector<Candidate>* candidates);
 int64_t count_fitness(const std::vector<Candidate>& candidates, Fitness fitness);
 
 // The largest generation with need.min_replicas to need.replicas whole replicas of usable candidates; empty when there
-// is none. `previous`: the generation before; its members stay in their places as far as they are usable. Members come
-// by replica, then stage; replicas are numbered anew without gaps.
+// is none. `previous`: the generation before; its members stay in their places as far as they are usable, and its
+// leaving ones (replica -1) at their stage. Members come by replica, then stage; replicas are numbered anew without
+// gaps.
 std::vector<GroupMember> form_group(const GangNeed& need, const std::vector<GroupMember>& previous,
                                     const std::vector<Candidate>& candidates);
 
-// Replicas of `members` all of whose workers `alive` counts in.
+// Somebody whom `alive` counts in is at every stage, of whatever replica: together they hold the state of a whole
+// model.
 template <class Alive>
-int64_t complete_replicas(const std::vector<GroupMember>& members, int64_t stages, const Alive& alive) {
-  std::vector<int64_t> living;
-  for (const GroupMember& m : members) {
-    const auto replica = static_cast<size_t>(m.replica);
-    if (living.size() <= replica) living.resize(replica + 1, 0);
-    living[replica] += alive(m) ? 1 : 0;
+bool every_stage_lives(const std::vector<GroupMember>& holders, int64_t stages, const Alive& alive) {
+  std::set<int32_t> living;
+  for (const GroupMember& m : holders) {
+    if (m.stage < stages && alive(m)) living.insert(m.stage);
   }
-  int64_t complete = 0;
-  for (const int64_t count : living) complete += count == stages ? 1 : 0;
-  return complete;
+  return std::ssize(living) == stages;
 }
 
 // "waits for 4 workers: 3 are free, 1 too small (needs 12 GiB, has 8 GiB)"

@@ -149,6 +149,28 @@ TEST(Elastic, TheLossOfAnyOneWorkerLosesNoCommittedStep) {
   }
 }
 
+// One worker of each replica, of different stages, falls silent, not in the same moment, and is heard again later:
+// those who are left have every stage, whoever of them had a place in the generation between.
+TEST(Elastic, NoCommittedStepIsLostWhileEveryStageLives) {
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    SCOPED_TRACE(concat("seed ", seed));
+    SimulatedCluster cluster(seed, 4);
+    cluster.ask("submit", job("a", 300, {2, 1, 2}));
+    cluster.ticks(30);
+    ASSERT_EQ(cluster.record(1).members.size(), 4u);
+    const int32_t stage = static_cast<int32_t>(cluster.pick(2));
+    const size_t first = worker_at(cluster, 1, 0, stage), second = worker_at(cluster, 1, 1, 1 - stage);
+    cluster.cut_off_worker(first, true);
+    cluster.ticks(static_cast<int>(cluster.pick(8)));
+    cluster.cut_off_worker(second, true);
+    cluster.ticks(kLease + 10);
+    for (const size_t i : {first, second}) cluster.cut_off_worker(i, false);
+    run_to_the_end(cluster, 1, 300);
+    EXPECT_EQ(cluster.workers().lost_steps(), 0);
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
 TEST(Elastic, APausedWorkerIsReplacedAndChangesNothingWhenItWakes) {
   SimulatedCluster cluster(1, 4);
   cluster.ask("submit", job("a", 300, {2, 1, 2}));
