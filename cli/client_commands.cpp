@@ -85,13 +85,15 @@ void add_job_commands(CLI::App& app, Chosen* chosen) {
   priority->add_option("priority", options->priority, "a whole number")->required();
 }
 
-void add_jobs(CLI::App& app, Chosen* chosen) {
+// What needs nothing but the coordinator.
+void add_list(CLI::App& app, Chosen* chosen, const char* name, const char* what, const char* example,
+              Result<int> (*list)(const CommandOptions&, CommandStreams)) {
   auto options = std::make_shared<CommandOptions>();
-  CLI::App* command = add_command(app, "jobs", "All jobs, one a line", "strand jobs --dir cluster");
+  CLI::App* command = add_command(app, name, what, example);
   add_common(command, options.get(), chosen);
-  command->callback([options, chosen] {
+  command->callback([options, chosen, list] {
     finish(options.get(), chosen);
-    chosen->run = [options] { return jobs_command(*options, streams()); };
+    chosen->run = [options, list] { return list(*options, streams()); };
   });
 }
 
@@ -160,7 +162,8 @@ void add_shutdown(CLI::App& app, Chosen* chosen) {
 
 void add_client_commands(CLI::App& app, Chosen* chosen) {
   add_submit(app, chosen);
-  add_jobs(app, chosen);
+  add_list(app, chosen, "jobs", "All jobs, one a line", "strand jobs --dir cluster", jobs_command);
+  add_list(app, chosen, "workers", "All workers, one a line", "strand workers --dir cluster", workers_command);
   add_job_commands(app, chosen);
   add_logs(app, chosen);
   add_metrics(app, chosen);

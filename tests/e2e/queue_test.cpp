@@ -71,7 +71,10 @@ TEST_F(QueueTest, AGroupGivesWayIsPausedAndResumedAndEndsInTheSameBits) {
   std::this_thread::sleep_for(milliseconds(500));
   EXPECT_EQ(newest_step(cluster.run_directory()), at);
   const Process idle = cluster.ask("workers", {"--json"});
-  EXPECT_EQ(idle.out().find("training"), std::string::npos) << idle.out();
+  ASSERT_EQ(idle.exit_code(), 0) << idle.err();
+  const Json workers = idle.json()["workers"];
+  EXPECT_EQ(workers.size(), 2u) << workers.dump();
+  for (const Json& worker : workers) EXPECT_EQ(worker["state"], "idle") << workers.dump();
   const Process resumed = cluster.ask("resume", {Cluster::kJob});
   EXPECT_EQ(resumed.exit_code(), 0) << resumed.err();
   EXPECT_EQ(cluster.end(), expected) << cluster.show().dump();
