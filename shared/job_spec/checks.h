@@ -28,6 +28,8 @@ inline void within(const Report& report, const std::string& key, double value, d
   }
 }
 
+// validate_data.cpp: [tokenizer] and [data].
+void validate_data(const JobSpec& spec, const Report& report);
 // validate_task.cpp.
 void validate_objective(const JobSpec& spec, const Report& report);
 void validate_task(const JobSpec& spec, const Report& report);

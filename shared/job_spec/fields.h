@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,28 @@ struct Field {
   std::function<std::string(const JobSpec&)> get;
 };
 
+// Every key once, those of lists ([[data.source]], [[data.mixture]]) for their first element.
 const std::vector<Field>& job_fields();
-const Field* find_field(const std::string& key);
+// Every key of this job: those of lists for each of their elements, "data.source[1].name" for the second one.
+std::vector<Field> job_fields(const JobSpec& spec);
+std::optional<Field> find_field(const std::string& key);
+
+// data_fields.cpp.
+class FieldList;
+void add_exclude_field(FieldList* list);
+void add_interval_field(FieldList* list);
+// Of element `index` of each list.
+std::vector<Field> list_fields(size_t index);
+// "data.source[1]" and what stands below it, for any element of a list but the first.
+struct ListKey {
+  std::string list;
+  size_t index = 0;
+};
+std::optional<ListKey> list_key(const std::string& key);
+bool is_list(const std::string& section);
+// So that the element is there.
+void grow_list(const ListKey& element, JobSpec* spec);
+// "data.source.name" of "data.source[1].name".
+std::string plain_key(const std::string& key);
 
 }  // namespace strand

@@ -82,6 +82,9 @@ struct TokenizerSpec {
   TokenizerKind kind = TokenizerKind::kNucleotide;
   int64_t vocabulary = 4096;  // BPE only: how many ids to train
   int64_t k = 6;              // k-mer only
+  bool overlapping = false;   // k-mer only: a token for every letter but the last k - 1, DNABERT's
+  bool bos_eos = false;       // nucleotide only: [CLS] [BOS] x [EOS] [SEP] around a row
+  int64_t max_length = 32;    // BPE only: letters of the longest token that is trained
   std::string file;           // kFile: what open_tokenizer takes
   bool operator==(const TokenizerSpec&) const = default;
 };
@@ -96,7 +99,10 @@ struct HoldoutSpec {    // exactly one way
   std::vector<std::string> records;
   std::vector<std::string> files;
   std::vector<HoldoutInterval> intervals;
-  bool empty() const { return fraction == 0 && records.empty() && files.empty() && intervals.empty(); }
+  std::vector<std::string> sources;  // names
+  bool empty() const {
+    return fraction == 0 && records.empty() && files.empty() && intervals.empty() && sources.empty();
+  }
   bool operator==(const HoldoutSpec&) const = default;
 };
 
@@ -108,14 +114,40 @@ struct ExcludeSpec {
   bool operator==(const ExcludeSpec&) const = default;
 };
 
+// A part of the data with an order and a share of rows of its own: a species, a kind of sequence.
+struct SourceSpec {
+  std::string name;
+  std::vector<std::string> files;  // as DataSpec::files
+  double weight = -1;              // its share of the rows, relative to the others'; below 0: not given
+  bool weighted() const { return weight >= 0; }
+  bool operator==(const SourceSpec&) const = default;
+};
+// Other weights from the first row of this step on.
+struct MixtureSpec {
+  int64_t from_step = 0;
+  std::vector<double> weights;  // of each source, in their order
+  bool operator==(const MixtureSpec&) const = default;
+};
+
 struct DataSpec {
-  std::vector<std::string> files;  // relative ones start at the job file's folder; made absolute by parse
+  std::vector<std::string> files;   // relative ones start at the job file's folder; made absolute by parse
+  std::vector<SourceSpec> sources;  // in place of files
+  double temperature = 1;           // of sources without weights: shares are proportional to size^(1 / temperature)
+  std::vector<MixtureSpec> mixture;
   ExcludeSpec exclude;
   int64_t segment = 250;      // row length in tokens
   int64_t segment_bases = 0;  // stored window in bases; 0 = segment (nucleotide), k * segment (k-mer), BPE: see DESIGN
   int64_t stride = 0;         // in bases; 0 = segment_bases
   bool reverse_complement = true;
+  int64_t shift = 0;     // windows begin up to shift - 1 bases further on
+  bool packing = false;  // runs of bases one after another, cut into full rows
   HoldoutSpec holdout;
+  // Those of all sources, in their order.
+  std::vector<std::string> all_files() const {
+    std::vector<std::string> all = files;
+    for (const SourceSpec& source : sources) all.insert(all.end(), source.files.begin(), source.files.end());
+    return all;
+  }
   bool operator==(const DataSpec&) const = default;
 };
 

@@ -19,7 +19,8 @@ bool is_section(const std::string& name) {
   return std::any_of(fields.begin(), fields.end(), [&](const Field& f) { return f.key.starts_with(name + "."); });
 }
 
-std::string unknown_key(const std::string& key) {
+std::string unknown_key(const std::string& found) {
+  const std::string key = list_key(found) ? plain_key(found) : found;
   const std::string head = key.substr(0, key.find('.'));
   if (head == "adapter") return "[adapter] is not part of this version: remove it";
   if (head.starts_with("task[")) {
@@ -44,8 +45,8 @@ std::string unknown_key(const std::string& key) {
 
 // Takes one entry into the spec; what is wrong with it, or nothing.
 std::string take(const TomlEntry& entry, bool from_set, JobSpec* spec) {
-  const Field* field = find_field(entry.key);
-  if (field != nullptr) {
+  const std::optional<Field> field = find_field(entry.key);
+  if (field) {
     std::string problem = field->set(spec, entry.value);
     // A shell user writes job.name=2024 without quotes.
     if (!problem.empty() && from_set && field->type == "string" && !entry.text.empty()) {
@@ -53,7 +54,11 @@ std::string take(const TomlEntry& entry, bool from_set, JobSpec* spec) {
     }
     return problem;
   }
-  if (!is_section(entry.key)) return unknown_key(entry.key);
+  if (const auto element = list_key(entry.key); element && is_list(plain_key(entry.key))) {
+    grow_list(*element, spec);
+    if (entry.value.type == "table") return "";
+  }
+  if (!is_section(list_key(entry.key) ? plain_key(entry.key) : entry.key)) return unknown_key(entry.key);
   if (entry.value.type == "table") return "";  // an empty [section]
   return concat("expected a table, found ", entry.value.type);
 }
@@ -76,6 +81,7 @@ class JobParser {
     take_preset();
     for (size_t i = 0; i < entries_.size(); ++i) {
       const TomlEntry& entry = entries_[i];
+      if (below_wrong_table(entry.key)) continue;
       if (const std::string problem = take(entry, i >= of_file_, &parsed.spec); !problem.empty()) {
         report(entry.key, problem, &entry);
       }
@@ -111,6 +117,12 @@ class JobParser {
       return;
     }
     for (TomlEntry& entry : read_toml_setting(key, set.substr(equals + 1))) entries_.push_back(std::move(entry));
+  }
+
+  // What stands in a second [[task]], which is called wrong as a whole.
+  bool below_wrong_table(const std::string& key) const {
+    const size_t end = key.find("].");
+    return end != std::string::npos && wrong_.contains(key.substr(0, end + 1));
   }
 
   // The preset first: every other model key overrides it. Then model.bias, which the other two biases follow unless
@@ -153,6 +165,9 @@ class JobParser {
 
   void make_absolute(const std::string& base) {
     for (auto& file : parsed.spec.data.files) file = absolute_from(base, file);
+    for (SourceSpec& source : parsed.spec.data.sources) {
+      for (auto& file : source.files) file = absolute_from(base, file);
+    }
     for (auto& file : parsed.spec.data.holdout.files) file = absolute_from(base, file);
     for (auto& file : parsed.spec.data.exclude.files) file = absolute_from(base, file);
     std::string& init = parsed.spec.model.init;
@@ -188,6 +203,9 @@ void check_files_exist(FileSystem& fs, const std::string& base, JobParser* parse
                    nullptr);
   }
   check("data.files", spec.data.files);
+  for (size_t i = 0; i < spec.data.sources.size(); ++i) {
+    check(i == 0 ? "data.source.files" : concat("data.source[", i, "].files"), spec.data.sources[i].files);
+  }
   check("data.holdout.files", spec.data.holdout.files);
   check("data.exclude", spec.data.exclude.files);
   const std::pair<const char*, const std::string*> tables[] = {
@@ -236,14 +254,16 @@ Result<JobSpec> load_job(const std::string& path, const std::vector<std::string>
 
 std::string effective_job_toml(const JobSpec& spec) {
   std::string out, section;
-  for (const Field& field : job_fields()) {
+  for (const Field& field : job_fields(spec)) {
     const std::string value = field.get(spec);
     const size_t dot = field.key.rfind('.');
     const bool task = field.key.starts_with("task.");
     if (value.empty() || (task && spec.job.kind != "finetune")) continue;
     if (field.key.substr(0, dot) != section) {
       section = field.key.substr(0, dot);
-      out += concat(out.empty() ? "" : "\n", task ? "[[" : "[", section, task ? "]]\n" : "]\n");
+      const std::string name = plain_key(section);
+      const bool one_of_list = task || is_list(name);
+      out += concat(out.empty() ? "" : "\n", one_of_list ? "[[" : "[", name, one_of_list ? "]]\n" : "]\n");
     }
     out += concat(field.key.substr(dot + 1), " = ", value, "\n");
   }
@@ -252,7 +272,10 @@ std::string effective_job_toml(const JobSpec& spec) {
 
 std::vector<std::string> resume_differences(const JobSpec& run, const JobSpec& wanted) {
   std::vector<std::string> differences;
-  for (const Field& field : job_fields()) {
+  JobSpec longer = run;  // with every element that either has
+  longer.data.sources.resize(std::max(run.data.sources.size(), wanted.data.sources.size()));
+  longer.data.mixture.resize(std::max(run.data.mixture.size(), wanted.data.mixture.size()));
+  for (const Field& field : job_fields(longer)) {
     const std::string section = field.key.substr(0, field.key.find('.'));
     const bool free = section == "parallel" || section == "checkpoint" || section == "evaluate" ||
                       field.key == "job.priority" || field.key == "job.retries";

@@ -59,6 +59,7 @@ struct TaskSpec {
   std::string prefix, suffix;            // text around every sequence, tokenised together with it
   bool special_tokens = true;            // the tokenizer's frame stands around every row
   bool reverse_complement = false;       // half of the training rows from the other strand
+  bool sort_by_length = false;           // rows of a step go to its micro batches by their lengths
   TooLong too_long = TooLong::kCut;
   PoolingChoice pooling = PoolingChoice::kAuto;
   std::vector<int64_t> head;  // widths of hidden layers; none: one linear layer

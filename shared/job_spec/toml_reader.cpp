@@ -35,9 +35,11 @@ TomlValue convert(const toml::node& node) {
   } else if (const auto* array = node.as_array()) {
     std::vector<std::string> strings;
     std::vector<int64_t> integers;
+    std::vector<double> numbers;
     for (const auto& element : *array) {
       if (const auto* text = element.as_string()) strings.push_back(text->get());
       if (const auto* integer = element.as_integer()) integers.push_back(integer->get());
+      if (const auto number = element.value<double>()) numbers.push_back(*number);
     }
     out.type = "array";
     if (strings.size() == array->size()) {
@@ -46,6 +48,9 @@ TomlValue convert(const toml::node& node) {
     } else if (integers.size() == array->size()) {
       out.type = "array of integers";
       out.value = std::move(integers);
+    } else if (numbers.size() == array->size()) {
+      out.type = "array of numbers";
+      out.value = std::move(numbers);
     }
   }
   return out;
@@ -60,19 +65,23 @@ void flatten(const toml::table& table, const std::string& prefix, std::vector<To
   for (const auto& [key, node] : table) {
     const std::string name = prefix + std::string(key.str());
     const auto* inner = node.as_table();
+    const toml::array* rest = nullptr;  // whose tables but the first follow
     if (const auto* array = node.as_array(); array != nullptr && node.is_array_of_tables()) {
       inner = array->get(0)->as_table();
-      for (size_t i = 1; i < array->size(); ++i) {
-        add_entry(concat(name, "[", i, "]"), *array->get(i), array->get(i)->source().begin, entries);
-      }
+      rest = array;
     }
     if (inner != nullptr && !inner->empty()) {
       flatten(*inner, name + ".", entries);
-      continue;
+    } else {
+      // A key that only a [table] header defines has no place of its own.
+      add_entry(name, inner != nullptr ? *inner : node,
+                key.source().begin.line != 0 ? key.source().begin : node.source().begin, entries);
     }
-    // A key that only a [table] header defines has no place of its own.
-    add_entry(name, inner != nullptr ? *inner : node,
-              key.source().begin.line != 0 ? key.source().begin : node.source().begin, entries);
+    for (size_t i = 1; rest != nullptr && i < rest->size(); ++i) {
+      const std::string element = concat(name, "[", i, "]");
+      add_entry(element, toml::table(), rest->get(i)->source().begin, entries);
+      flatten(*rest->get(i)->as_table(), element + ".", entries);
+    }
   }
 }
 

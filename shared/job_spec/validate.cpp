@@ -51,50 +51,6 @@ void validate_model(const JobSpec& spec, const Report& report) {
   if (spec.model.init.empty()) report("model.init", "expected \"random\" or a directory of weights");
 }
 
-void validate_data(const JobSpec& spec, const Report& report) {
-  const DataSpec& d = spec.data;
-  if (d.files.empty() && spec.job.kind == "pretrain") {
-    report("data.files", "name at least one FASTA file: files = [\"genome.fna.gz\"]");
-  }
-  at_least(report, "data.segment", d.segment, 2);
-  at_most(report, "data.segment", d.segment, 65535);
-  at_least(report, "data.segment_bases", d.segment_bases, 0);
-  at_most(report, "data.segment_bases", d.segment_bases, int64_t{1} << 32);
-  at_least(report, "data.stride", d.stride, 0);
-  at_most(report, "data.stride", d.stride, int64_t{1} << 32);
-  if (d.segment > spec.model.config.max_sequence) {
-    report("data.segment", concat("rows of ", d.segment, " tokens do not fit model.max_sequence = ",
-                                  spec.model.config.max_sequence, "; shorten segment or raise max_sequence"));
-  }
-  const HoldoutSpec& h = d.holdout;
-  if (std::set(d.files.begin(), d.files.end()).size() != d.files.size()) {
-    report("data.files", "names a file twice: its records would be there twice");
-  }
-  const int ways = (h.fraction != 0) + !h.records.empty() + !h.files.empty() + !h.intervals.empty();
-  if (ways > 1) report("data.holdout", "give exactly one of fraction, records, files, intervals");
-  within(report, "data.holdout.fraction", h.fraction, 0, 1);
-  const TokenizerSpec& t = spec.tokenizer;
-  const int64_t vocabulary = spec.model.config.vocabulary;
-  int64_t ids = 0;
-  if (t.kind == TokenizerKind::kNucleotide) ids = 16;
-  if (t.kind == TokenizerKind::kBpe) ids = t.vocabulary;
-  if (t.kind == TokenizerKind::kKmer) {
-    if (t.k < 1 || t.k > 7) {
-      report("tokenizer.k", concat("must be from 1 to 7, found ", t.k));
-    } else {
-      ids = (t.k > 1 ? int64_t{1} << (2 * t.k) : 0) + 9;  // k-mers, 4 special tokens, the letters A T C G N
-    }
-  }
-  if (t.kind == TokenizerKind::kBpe) at_least(report, "tokenizer.vocabulary", t.vocabulary, 10);
-  if (t.kind == TokenizerKind::kFile && t.file.empty()) {
-    report("tokenizer.file", "name the tokenizer.json that kind = \"file\" reads");
-  }
-  if (ids > vocabulary) {
-    report("model.vocabulary", concat("the tokenizer has ", ids, " ids, the model only ", vocabulary,
-                                      "; set model.vocabulary to at least ", ids));
-  }
-}
-
 void validate_train(const JobSpec& spec, const Report& report) {
   const TrainSpec& t = spec.train;
   at_least(report, "train.steps", t.steps, 1);

@@ -147,11 +147,15 @@ void validate_task(const JobSpec& spec, const Report& report) {
              "\"bpe\" is trained on a genome; a task needs a tokenizer that is there: kind = \"file\"");
     }
     const DataSpec& d = spec.data;
-    if (!d.files.empty() || !d.holdout.empty() || !d.exclude.empty()) {
-      report(!d.files.empty()     ? "data.files"
-             : !d.holdout.empty() ? "data.holdout"
-                                  : "data.exclude",
-             "belongs to pretraining; a finetuning job reads the tables of its [[task]]: remove it");
+    for (const auto& [key, there] : {std::pair{"data.files", !d.files.empty()},
+                                     {"data.source", !d.sources.empty()},
+                                     {"data.holdout", !d.holdout.empty()},
+                                     {"data.exclude", !d.exclude.empty()},
+                                     {"data.shift", d.shift != 0},
+                                     {"data.packing", d.packing}}) {
+      if (!there) continue;
+      report(key, "belongs to pretraining; a finetuning job reads the tables of its [[task]]: remove it");
+      break;
     }
   }
   validate_metric(spec, report);

@@ -26,8 +26,8 @@ Result<JobSpec> job_of(const Json& keys) {
     STRAND_ASSIGN(spec.model.config, preset_config(name.is_string() ? name.get<std::string>() : dump_json(name)));
   }
   for (const auto& [key, json] : keys.items()) {
-    const Field* field = find_field(key);
-    if (field == nullptr) return bad_input(concat(key, ": a job file has no such key"));
+    const std::optional<Field> field = find_field(key);
+    if (!field) return bad_input(concat(key, ": a job file has no such key"));
     if (const std::string problem = field->set(&spec, value_of(json)); !problem.empty()) {
       return bad_input(concat(key, ": ", problem));
     }
