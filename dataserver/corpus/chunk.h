@@ -25,12 +25,16 @@ struct Chunk {
   std::vector<LetterRun> other;  // letters that are not A C G T; their two bits are 0
   std::vector<LetterRun> mask;   // lower case
   std::string packed;            // base i in bits 2 (i mod 4) and up of byte i div 4
+
+  uint64_t footprint() const;  // bytes of memory, about
 };
 
 // `letters`: IUPAC DNA codes in either case, at most kChunkBases.
 Chunk pack_chunk(std::string_view letters);
 // The letters again, exactly.
 std::string unpack_chunk(const Chunk& chunk);
+// The same in upper case.
+std::string unpack_upper(const Chunk& chunk);
 // Writes bases [begin, begin + count) as upper-case A C G T; inside an `other` run the letter written means nothing.
 void unpack_bases(const Chunk& chunk, uint32_t begin, uint32_t count, char* out);
 

@@ -22,7 +22,7 @@ class ContentHash {
  private:
   Hasher128 hasher_;
   std::string upper_;
-  int64_t letters_[256] = {};
+  int64_t counts_[5] = {};  // A, C, G, T, all
 };
 
 }  // namespace strand

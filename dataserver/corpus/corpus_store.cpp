@@ -1,12 +1,14 @@
 #include "dataserver/corpus/corpus_store.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <optional>
+#include <thread>
 
 #include "dataserver/corpus/content.h"
 #include "dataserver/corpus/feature_store.h"
-#include "dataserver/formats/sequence_reader.h"
+#include "dataserver/corpus/file_ahead.h"
 #include "shared/base/text.h"
 
 namespace strand {
@@ -16,54 +18,38 @@ namespace {
 constexpr const char* kVersionKey = "version";
 constexpr const char* kCorpusPrefix = "corpus/";
 
-// Takes a file's records into chunks. Keys rise because records and chunks are numbered in reading order.
-class Builder final : public FastaSink {
+// What has been read of files that nobody has taken yet, of each.
+constexpr uint64_t kAheadBytes = uint64_t{32} << 20;
+constexpr size_t kMostFilesAhead = 16;
+
+// Takes the files' records in order into the store. Keys rise because records and chunks are numbered in that order.
+class Builder {
  public:
-  Builder(Store::BulkWriter* writer, CorpusInfo* info) : writer_(writer), info_(info) {}
+  Builder(Store::BulkWriter* writer, FeatureCollector* features, CorpusInfo* info)
+      : writer_(writer), features_(features), info_(info) {}
 
-  void begin_file(uint64_t file) { file_ = file; }
+  void begin_file(uint64_t file) {
+    file_ = file;
+    features_->begin_file(info_->records.size());
+  }
 
-  Status begin_record(const std::string& name, int64_t line) override {
-    const std::string place = line > 0 ? concat(info_->files[file_], ": line ", line) : info_->files[file_];
-    const auto [first, fresh] = names_.emplace(name, place);
+  Status take(RecordBegins record) {
+    const std::string place =
+        record.line > 0 ? concat(info_->files[file_], ": line ", record.line) : info_->files[file_];
+    const auto [first, fresh] = names_.emplace(record.name, place);
     if (!fresh) {
-      return bad_input(concat(place, ": record name '", name, "' comes twice; it was first used at ", first->second,
-                              ": names within a data set must differ, so rename or remove one"));
+      return bad_input(concat(place, ": record name '", record.name, "' comes twice; it was first used at ",
+                              first->second, ": names within a data set must differ, so rename or remove one"));
     }
-    RecordInfo record;
-    record.name = name;
-    record.file = file_;
-    info_->records.push_back(std::move(record));
-    content_.begin_record(name);
+    content_.begin_record(record.name);
+    info_->records.emplace_back();
+    info_->records.back().name = std::move(record.name);
+    info_->records.back().file = file_;
     chunk_ = 0;
     return {};
   }
 
-  Status bases(std::string_view letters) override {
-    while (!letters.empty()) {
-      const size_t take = std::min(letters.size(), static_cast<size_t>(kChunkBases) - pending_.size());
-      pending_.append(letters.substr(0, take));
-      letters.remove_prefix(take);
-      if (pending_.size() == static_cast<size_t>(kChunkBases)) STRAND_TRY(flush());
-    }
-    return {};
-  }
-
-  Status end_record() override {
-    if (!pending_.empty()) STRAND_TRY(flush());
-    content_.end_record(info_->records.back().bases);
-    return {};
-  }
-
-  void finish() {
-    info_->content = content_.digest();
-    content_.counts(info_->counts);
-    for (const RecordInfo& record : info_->records) info_->bases += record.bases;
-  }
-
- private:
-  Status flush() {
-    const Chunk chunk = pack_chunk(pending_);
+  Status take(const Chunk& chunk) {
     const uint64_t index = info_->records.size() - 1;
     RecordInfo& record = info_->records.back();
     for (const LetterRun& run : chunk.other) {
@@ -75,22 +61,64 @@ class Builder final : public FastaSink {
       }
     }
     for (const LetterRun& run : chunk.mask) record.lower_case += run.length;
-    content_.bases(pending_);
+    content_.bases(unpack_upper(chunk));
     STRAND_TRY(writer_->put(chunk_key(info_->id, index, chunk_), encode_chunk(chunk)));
     record.bases += chunk.bases;
     ++chunk_;
-    pending_.clear();
     return {};
   }
 
+  Status take(RecordEnds) {
+    content_.end_record(info_->records.back().bases);
+    return {};
+  }
+
+  Status take(Feature feature) { return features_->feature(std::move(feature)); }
+
+  void finish() {
+    info_->content = content_.digest();
+    content_.counts(info_->counts);
+    for (const RecordInfo& record : info_->records) info_->bases += record.bases;
+  }
+
+ private:
   Store::BulkWriter* writer_;
+  FeatureCollector* features_;
   CorpusInfo* info_;
   ContentHash content_;
   std::map<std::string, std::string> names_;  // and where they were first seen
-  std::string pending_;
   uint64_t file_ = 0;
   uint64_t chunk_ = 0;
 };
+
+// The files in order, while those behind are read already, each on a thread of its own.
+Status read_files(const CorpusInfo& info, Builder* builder, const Progress& progress) {
+  const size_t at_once = std::clamp<size_t>(std::thread::hardware_concurrency(), 1, kMostFilesAhead);
+  uint64_t bytes_total = 0, bytes_done = 0;
+  for (const FileIdentity& identity : info.identities) bytes_total += identity.bytes;
+  std::deque<std::unique_ptr<FileAhead>> ahead;
+  size_t begun = 0;
+  for (uint64_t i = 0; i < info.files.size(); ++i) {
+    for (; begun < info.files.size() && begun < i + at_once; ++begun) {
+      ahead.push_back(std::make_unique<FileAhead>(info.files[begun], kAheadBytes));
+    }
+    builder->begin_file(i);
+    FileAhead& file = *ahead.front();
+    const uint64_t bytes = info.identities[i].bytes;
+    while (true) {
+      STRAND_ASSIGN(auto event, file.next());
+      if (!event) break;
+      STRAND_TRY(std::visit([&](auto& taken) { return builder->take(std::move(taken)); }, *event));
+      const double done = static_cast<double>(bytes_done) + file.share() * static_cast<double>(bytes);
+      if (!progress(done / static_cast<double>(std::max<uint64_t>(bytes_total, 1)))) {
+        return Error(ErrorCode::kStopped, concat("stopped while reading ", info.files[i]));
+      }
+    }
+    bytes_done += bytes;
+    ahead.pop_front();
+  }
+  return {};
+}
 
 Result<std::optional<CorpusInfo>> load_corpus(Store* store, const std::string& id) {
   const std::string key = kCorpusPrefix + id;
@@ -162,16 +190,9 @@ Result<CorpusInfo> build_corpus(Store* store, const std::vector<std::string>& fi
   if (found) return *std::move(found);
 
   STRAND_ASSIGN(const auto writer, store->bulk_writer());
-  Builder builder(writer.get(), &info);
   FeatureCollector features(store, info.id, info.id, files.front());
-  for (uint64_t i = 0; i < files.size(); ++i) {
-    builder.begin_file(i);
-    const auto part = [&](double share) {
-      return progress((static_cast<double>(i) + share) / static_cast<double>(files.size()));
-    };
-    features.begin_file(info.records.size());
-    STRAND_TRY(read_sequences_into(files[i], &builder, &features, part));
-  }
+  Builder builder(writer.get(), &features, &info);
+  STRAND_TRY(read_files(info, &builder, progress));
   builder.finish();
   STRAND_TRY(writer->finish());
   StoreBatch batch;
@@ -207,7 +228,7 @@ Status verify_corpus(Store* store, const CorpusInfo& info, const Progress& progr
       STRAND_ASSIGN(const std::string value, store->get(chunk_key(info.id, record, chunk)));
       STRAND_ASSIGN(const Chunk decoded, decode_chunk(value));
       if (decoded.bases == 0) return corrupt(concat("record '", info.records[record].name, "': an empty chunk"));
-      content.bases(unpack_chunk(decoded));
+      content.bases(unpack_upper(decoded));
       bases += decoded.bases;
       done += decoded.bases;
       if (!progress(static_cast<double>(done) / static_cast<double>(std::max<int64_t>(1, info.bases)))) {

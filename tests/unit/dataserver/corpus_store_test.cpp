@@ -126,6 +126,51 @@ TEST(CorpusStore, ANameUsedTwiceIsRefusedWithBothPlaces) {
   EXPECT_TRUE(store.values.empty());
 }
 
+// They are read at once, in whatever time each takes, and taken in order.
+TEST(CorpusStore, ManyFilesAreWhatTheyAreWhenPutTogether) {
+  std::mt19937_64 random(13);
+  const TemporaryFolder folder;
+  MemoryStore many, one;
+  std::vector<std::string> files;
+  std::string all;
+  for (int i = 0; i < 40; ++i) {
+    Records records;
+    for (int r = 0; r < 3; ++r) {
+      const size_t length = 1 + random() % (i % 7 == 0 ? 3 * kChunkBases : 500);
+      records.emplace_back(concat("r", i, ".", r), testing::random_sequence(&random, length));
+    }
+    const std::string text = testing::fasta(records, 70);
+    files.push_back(folder.file(concat("f", i), i % 3 == 0 ? testing::gzip(text) : text));
+    all += text;
+  }
+  const auto apart = build_corpus(&many, files, testing::keep_going);
+  const auto together = build_corpus(&one, {folder.file("all.fa", all)}, testing::keep_going);
+  ASSERT_TRUE(apart.ok() && together.ok());
+  EXPECT_EQ(apart->content, together->content);
+  EXPECT_EQ(apart->bases, together->bases);
+  for (size_t i = 0; i < apart->records.size(); ++i) EXPECT_EQ(apart->records[i].file, i / 3);
+  EXPECT_TRUE(verify_corpus(&many, *apart, testing::keep_going).ok());
+}
+
+// Of several files that are wrong the first is named, however soon the others are found out.
+TEST(CorpusStore, TheFirstWrongFileIsTheOneThatIsNamed) {
+  std::mt19937_64 random(14);
+  const TemporaryFolder folder;
+  std::vector<std::string> files;
+  for (int i = 0; i < 6; ++i) {
+    const bool wrong = i == 2 || i >= 4;
+    const std::string letters = testing::random_sequence(&random, i < 4 ? 3 * kChunkBases : 5);
+    files.push_back(folder.file(concat("f", i), concat(">r", i, "\n", letters, "\nAC", wrong ? "!" : "", "\n")));
+  }
+  MemoryStore store;
+  const auto built = build_corpus(&store, files, testing::keep_going);
+  ASSERT_FALSE(built.ok());
+  EXPECT_EQ(built.error().code(), ErrorCode::kBadInput);
+  EXPECT_NE(built.error().message().find(files[2] + ": line 3, column 3"), std::string::npos)
+      << built.error().message();
+  EXPECT_TRUE(store.values.empty());
+}
+
 TEST(CorpusStore, ANewerStoreIsRefusedSayingBothVersions) {
   const TemporaryFolder folder;
   const std::string directory = folder.path() + "/store";
