@@ -7,7 +7,16 @@
 namespace strand {
 
 namespace {
+
 constexpr size_t kBlock = 240;
+
+// Of at most 255 letters, so that bytes can count them: many at a time.
+uint8_t count_letter(const char* letters, size_t count, char letter) {
+  uint8_t found = 0;
+  for (size_t i = 0; i < count; ++i) found = static_cast<uint8_t>(found + (letters[i] == letter));
+  return found;
+}
+
 }  // namespace
 
 void ContentHash::begin_record(std::string_view name) {
@@ -16,18 +25,12 @@ void ContentHash::begin_record(std::string_view name) {
 
 void ContentHash::bases(std::string_view letters) {
   upper_.resize(letters.size());
-  // In blocks short enough for the counts to be bytes: the loop is then a handful of vector instructions.
   for (size_t at = 0; at < letters.size(); at += kBlock) {
     const size_t count = std::min(kBlock, letters.size() - at);
     const char* from = letters.data() + at;
     char* to = upper_.data() + at;
-    uint8_t found[4] = {};
-    for (size_t i = 0; i < count; ++i) {
-      const char letter = to_upper(from[i]);
-      to[i] = letter;
-      for (int code = 0; code < 4; ++code) found[code] += letter == kBaseLetters[code] ? 1 : 0;
-    }
-    for (int code = 0; code < 4; ++code) counts_[code] += found[code];
+    for (size_t i = 0; i < count; ++i) to[i] = to_upper(from[i]);
+    for (int code = 0; code < 4; ++code) counts_[code] += count_letter(to, count, kBaseLetters[code]);
   }
   counts_[4] += static_cast<int64_t>(letters.size());
   hasher_.update(upper_.data(), upper_.size());
