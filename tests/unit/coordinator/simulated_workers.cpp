@@ -84,7 +84,8 @@ void SimulatedWorkers::act(SimulatedWorker& worker, const std::vector<WorkerActi
       worker.task = *start;
       worker.spec = spec_of(start->assign.job_toml);
       worker.loaded = worker.saved = worker.ended = worker.stop = false;
-      if (!start->continues || worker.held_job != start->job) worker.held_step = -1;
+      const bool other_stage = !start->leaving && start->self.stage != worker.held_stage;
+      if (!start->continues || worker.held_job != start->job || other_stage) worker.held_step = -1;
       if (start->assign.directory_token != "token") disk_.violation("another run directory");
     } else if (const auto* stop = std::get_if<StopTraining>(&action)) {
       worker.stop = true;
