@@ -56,7 +56,10 @@ class Exclusions : public testing::DatasetHome {
 TEST_F(Exclusions, NoExcludedBaseIsInAnyRow) {
   for (uint64_t seed = 0; seed < 12; ++seed) {
     Made of = made(seed, seed % 2 == 0 ? "" : "chr2");
-    if (seed % 3 == 1) of.spec.tokenizer = {TokenizerKind::kKmer, 4096, 3, ""};
+    if (seed % 3 == 1) {
+      of.spec.tokenizer.kind = TokenizerKind::kKmer;
+      of.spec.tokenizer.k = 3;
+    }
     if (seed % 3 == 2) of.spec.data.stride = 7;
     const auto dataset = open(of.spec);
     ASSERT_TRUE(dataset.ok()) << dataset.error().message();
