@@ -5,6 +5,7 @@
 
 #include "shared/base/text.h"
 #include "shared/fs/file_system.h"
+#include "shared/fs/glob.h"
 #include "shared/job_spec/fields.h"
 #include "shared/job_spec/job_spec.h"
 #include "shared/job_spec/toml_reader.h"
@@ -68,12 +69,18 @@ std::string absolute_from(const std::string& base, const std::string& path) {
   return (p.is_absolute() ? p : std::filesystem::path(base) / p).lexically_normal().string();
 }
 
+std::string source_files_key(size_t i) {
+  return i == 0 ? "data.source.files" : concat("data.source[", i, "].files");
+}
+
 // One parse: the spec, the errors, and where each key stood.
 class JobParser {
  public:
   ParsedJob parsed;
 
-  void parse(const std::string& text, const std::string& base_directory, const std::vector<std::string>& sets) {
+  // `fs`: where wildcards in names of files of sequences are looked up; none: they are taken as they are.
+  void parse(const std::string& text, const std::string& base_directory, const std::vector<std::string>& sets,
+             FileSystem* fs = nullptr) {
     entries_ = read_toml(text, &parsed.errors);
     if (!parsed.errors.empty()) return;  // with no entries, everything else would be called missing
     of_file_ = entries_.size();
@@ -87,6 +94,7 @@ class JobParser {
       }
     }
     make_absolute(base_directory);
+    if (fs != nullptr) expand_wildcards(*fs);
     take_task_segment();
     validate_job(parsed.spec,
                  [&](const std::string& key, const std::string& message) { report(key, message, nullptr); });
@@ -178,6 +186,21 @@ class JobParser {
     }
   }
 
+  void expand_wildcards(FileSystem& fs) {
+    const auto expand_list = [&](const std::string& key, std::vector<std::string>* files) {
+      auto found = expand_globs(fs, *files);
+      if (found.ok()) {
+        *files = *std::move(found);
+      } else {
+        report(key, found.error().message(), nullptr);
+      }
+    };
+    DataSpec& data = parsed.spec.data;
+    expand_list("data.files", &data.files);
+    for (size_t i = 0; i < data.sources.size(); ++i) expand_list(source_files_key(i), &data.sources[i].files);
+    expand_list("data.holdout.files", &data.holdout.files);
+  }
+
   std::vector<TomlEntry> entries_;  // of the file, then of --set: the later one wins
   size_t of_file_ = 0;
   std::set<std::string> wrong_;
@@ -204,7 +227,7 @@ void check_files_exist(FileSystem& fs, const std::string& base, JobParser* parse
   }
   check("data.files", spec.data.files);
   for (size_t i = 0; i < spec.data.sources.size(); ++i) {
-    check(i == 0 ? "data.source.files" : concat("data.source[", i, "].files"), spec.data.sources[i].files);
+    check(source_files_key(i), spec.data.sources[i].files);
   }
   check("data.holdout.files", spec.data.holdout.files);
   check("data.exclude", spec.data.exclude.files);
@@ -245,7 +268,7 @@ Result<JobSpec> load_job(const std::string& path, const std::vector<std::string>
   if (!text.ok()) return text.error().with_context("the job file");
   const std::string base = std::filesystem::absolute(path).parent_path().string();
   JobParser parser;
-  parser.parse(*text, base, sets);
+  parser.parse(*text, base, sets, fs.get());
   parser.sort();
   check_files_exist(*fs, base, &parser);
   if (!parser.parsed.errors.empty()) return job_errors(path, parser.parsed.errors);

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "shared/fs/file_system.h"
+#include "shared/fs/glob.h"
 #include "tests/support/faulty_file_system.h"
 
 namespace strand {
@@ -49,6 +50,29 @@ TEST_F(PosixTest, WritesReadsAppendsListsAndRemoves) {
   EXPECT_TRUE(fs_->remove_tree(at("a")).ok()) << "absent is fine";
   EXPECT_TRUE(fs_->remove(at("a")).ok()) << "absent is fine";
   EXPECT_GT(fs_->free_bytes(at("not/there/yet")).value(), 0u);
+}
+
+TEST_F(PosixTest, WildcardsNameWhatTheShellWouldTake) {
+  for (const char* name : {"a/x.fa", "a/y.fa", "a/y.fa.gz", "a/.z.fa", "b/x.fa", "b/[1].fa"}) {
+    ASSERT_TRUE(fs_->make_directories(at(std::string(name).substr(0, 1))).ok());
+    ASSERT_TRUE(fs_->create(at(name)).ok());
+  }
+  const auto named = [&](const std::string& pattern) {
+    std::string names;
+    for (const std::string& path : expand_glob(*fs_, at(pattern))) names += " " + path.substr(folder_.size() + 1);
+    return names;
+  };
+  EXPECT_EQ(named("a/*.fa"), " a/x.fa a/y.fa");
+  EXPECT_EQ(named("*/x.fa"), " a/x.fa b/x.fa");
+  EXPECT_EQ(named("?/[yz].fa*"), " a/y.fa a/y.fa.gz");
+  EXPECT_EQ(named("a/.*.fa"), " a/.z.fa");
+  EXPECT_EQ(named("b/[1].fa"), " b/[1].fa") << "a file of just that name";
+  EXPECT_EQ(named("c/*"), "");
+  EXPECT_EQ(named("nothing.fa"), " nothing.fa") << "whoever opens it says that it is not there";
+  const auto none = expand_globs(*fs_, {at("a/*.fa"), at("*.fna")});
+  ASSERT_FALSE(none.ok());
+  EXPECT_EQ(none.error().code(), ErrorCode::kBadInput);
+  EXPECT_NE(none.error().message().find("*.fna"), std::string::npos);
 }
 
 TEST_F(PosixTest, ExclusiveCreationHasOneWinner) {
