@@ -8,13 +8,13 @@
 
 #include "coordinator/checkpoint_verifier.h"
 #include "coordinator/coordinator.h"
-#include "coordinator/http.h"
 #include "coordinator/journal.h"
 #include "coordinator/published_state.h"
 #include "coordinator/run_directory.h"
 #include "coordinator/step_recorder.h"
 #include "shared/base/log.h"
 #include "shared/base/version.h"
+#include "shared/http/http_server.h"
 
 namespace strand {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "coordinator/coordinator.h"
-#include "coordinator/http.h"
+#include "shared/http/http_server.h"
 #include "shared/metrics/metrics.h"
 
 namespace strand {

@@ -1,4 +1,4 @@
-#include "coordinator/http.h"
+#include "shared/http/http_server.h"
 
 #include <httplib.h>
 
@@ -47,7 +47,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& address
     std::unique_ptr<HttpServer> http(new HttpServer());
     httplib::Server& server = http->state_->server;
     server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
-    // The library's default also sets SO_REUSEPORT, with which two coordinators would share a port unnoticed.
+    // The library's default also sets SO_REUSEPORT, with which two processes would share a port unnoticed.
     server.set_socket_options([](socket_t socket) {
       const int yes = 1;
       setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
