@@ -47,11 +47,11 @@ void for_each_word(std::span<const uint8_t> run, int order, Visit visit) {
   }
 }
 
-// One count for every word there can be; a count that is full stays full.
+// One count for every word from `first` on, as many as there are in a slice; a count that is full stays full.
 template <class Count>
 class DenseCounts {
  public:
-  DenseCounts(const Runs& runs, int order, uint64_t) : counts_(size_t{4} << (2 * order)) {
+  DenseCounts(const Runs& runs, int order, uint64_t first, uint64_t words) : first_(first), counts_(words) {
     for (const auto run : runs) {
       for_each_word(run, order, [this](const WordReader& reader, size_t) {
         add(reader.word());
@@ -59,15 +59,18 @@ class DenseCounts {
       });
     }
   }
+  bool holds(uint64_t context) const { return context * 4 - first_ < counts_.size(); }
   std::array<uint64_t, 4> of_context(uint64_t context) const {
-    const Count* counts = &counts_[context * 4];
+    const Count* counts = &counts_[context * 4 - first_];
     return {counts[0], counts[1], counts[2], counts[3]};
   }
 
  private:
   void add(uint64_t word) {
-    if (counts_[word] != std::numeric_limits<Count>::max()) ++counts_[word];
+    const uint64_t at = word - first_;  // beyond the end when the word is before the slice
+    if (at < counts_.size() && counts_[at] != std::numeric_limits<Count>::max()) ++counts_[at];
   }
+  uint64_t first_;
   std::vector<Count> counts_;
 };
 
@@ -84,6 +87,7 @@ class SortedWords {
     }
     std::sort(words_.begin(), words_.end());
   }
+  bool holds(uint64_t) const { return true; }
   std::array<uint64_t, 4> of_context(uint64_t context) const {
     std::array<uint64_t, 4> counts{};
     auto at = std::lower_bound(words_.begin(), words_.end(), context * 4);
@@ -102,29 +106,70 @@ struct OrderBits {
   double at_start = 0;
 };
 
-template <class Counts>
-OrderBits measure(const Runs& training, uint64_t bases, const Runs& held_out, int order) {
-  const Counts counts(training, order, bases);
-  OrderBits bits;
-  for (const auto run : held_out) {
-    for_each_word(run, order, [&](const WordReader& reader, size_t position) {
-      const auto four = counts.of_context(reader.word() / 4);
-      const double total = static_cast<double>(four[0] + four[1] + four[2] + four[3]) + 4 * kMarkovPseudocount;
-      const double chance = (static_cast<double>(four[reader.word() % 4]) + kMarkovPseudocount) / total;
-      bits.all -= std::log2(chance);
-      if (position == static_cast<size_t>(order)) bits.at_start -= std::log2(chance);
-    });
+// The bits of each held-out base with a whole context, in order, whatever the order in which they are found: sums of
+// doubles depend on theirs.
+class HeldOutBits {
+ public:
+  HeldOutBits(const Runs& held_out, int order) : held_out_(held_out), order_(order) {
+    size_t bases = 0;
+    for (const auto run : held_out) bases += run.size() - std::min(run.size(), static_cast<size_t>(order));
+    bits_.resize(bases);
   }
-  return bits;
+  // Those whose context `counts` holds.
+  template <class Counts>
+  void fill(const Counts& counts) {
+    size_t at = 0;
+    for (const auto run : held_out_) {
+      for_each_word(run, order_, [&](const WordReader& reader, size_t) {
+        double* bits = &bits_[at++];
+        if (!counts.holds(reader.word() / 4)) return;
+        const auto four = counts.of_context(reader.word() / 4);
+        const double total = static_cast<double>(four[0] + four[1] + four[2] + four[3]) + 4 * kMarkovPseudocount;
+        *bits = -std::log2((static_cast<double>(four[reader.word() % 4]) + kMarkovPseudocount) / total);
+      });
+    }
+  }
+  OrderBits sum() const {
+    OrderBits sum;
+    size_t at = 0;
+    for (const auto run : held_out_) {
+      for (size_t position = static_cast<size_t>(order_); position < run.size(); ++position, ++at) {
+        sum.all += bits_[at];
+        if (position == static_cast<size_t>(order_)) sum.at_start += bits_[at];
+      }
+    }
+    return sum;
+  }
+
+ private:
+  const Runs& held_out_;
+  int order_;
+  std::vector<double> bits_;
+};
+
+// Slice by slice of the words, so that the counts stay small.
+template <class Count>
+OrderBits measure_dense(const Runs& training, const Runs& held_out, int order) {
+  constexpr uint64_t kSliceBytes = uint64_t{32} << 20;
+  const uint64_t words = uint64_t{4} << (2 * order), slice = std::min(words, kSliceBytes / sizeof(Count));
+  HeldOutBits bits(held_out, order);
+  for (uint64_t first = 0; first < words; first += slice) {
+    bits.fill(DenseCounts<Count>(training, order, first, slice));
+  }
+  return bits.sum();
 }
 
 OrderBits measure_order(const Runs& training, uint64_t bases, const Runs& held_out, int order) {
   const uint64_t words = uint64_t{4} << (2 * order);
   // 8 bytes a base when sorted. The order matters nothing to the counts, so neither does the choice.
-  if (order > 7 && bases * 2 < words / 16) return measure<SortedWords>(training, bases, held_out, order);
+  if (order > 7 && bases * 2 < words / 16) {
+    HeldOutBits bits(held_out, order);
+    bits.fill(SortedWords(training, order, bases));
+    return bits.sum();
+  }
   // Only in genomes beyond 2^32 bases could a short word fill 32 bits.
-  if (order < 12) return measure<DenseCounts<uint64_t>>(training, bases, held_out, order);
-  return measure<DenseCounts<uint32_t>>(training, bases, held_out, order);
+  if (order < 12) return measure_dense<uint64_t>(training, held_out, order);
+  return measure_dense<uint32_t>(training, held_out, order);
 }
 
 }  // namespace

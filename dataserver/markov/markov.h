@@ -24,8 +24,8 @@ struct MarkovReport {
 // Counts both strands of the training runs, then predicts every base of the held-out runs once from the bases before it
 // in its run: order k uses k of them, and at a run's start, where there are fewer, as many as there are. Bases are
 // codes 0 to 3 = A, C, G, T (complement: 3 - code).
-// A pure function of its input, fit for a thread of its own. Memory: at most 4^13 counts of 4 bytes (268 MB), and at
-// most 256 bytes for each training base where that is less. Time: about 2 s for 4.4 million bases.
+// A pure function of its input, fit for a thread of its own. Memory: at most 34 MB, and 8 bytes for each held-out base.
+// Time: about 2 s for 4.4 million bases.
 MarkovReport markov_baseline(const std::vector<std::span<const uint8_t>>& training,
                              const std::vector<std::span<const uint8_t>>& held_out);
 
