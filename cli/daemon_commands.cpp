@@ -84,6 +84,7 @@ void add_dataserver(CLI::App& app, Chosen* chosen) {
                                   "strand dataserver --bind tcp://127.0.0.1:7001 --dir cluster");
   command->add_option("--bind", options->endpoint, "where it listens: ipc:///path or tcp://host:port")->required();
   command->add_option("--dir", options->run_directory, "where the store is")->required();
+  command->add_option("--http", options->http, "serve /metrics and /healthz there, e.g. 127.0.0.1:9101");
   auto name = std::make_shared<std::string>("dataserver");
   command->add_option("--name", *name, "of its log, where several servers have one --dir; default: dataserver");
   add_key_options(command, chosen);

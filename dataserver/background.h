@@ -1,6 +1,9 @@
 // One thread that does jobs in the order they come.
 #pragma once
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -11,7 +14,12 @@ namespace strand {
 
 class BackgroundThread {
  public:
-  BackgroundThread() : thread_([this] { work(); }) {}
+  // niceness: added to that of the process; 0: as important as every other thread.
+  explicit BackgroundThread(int niceness = 0)
+      : thread_([this, niceness] {
+          if (niceness != 0) be_nice(niceness);
+          work();
+        }) {}
   // Drops the jobs not begun and waits for the one under way.
   ~BackgroundThread() {
     {
@@ -31,6 +39,10 @@ class BackgroundThread {
   }
 
  private:
+  // On Linux niceness is a thread's own. Refused, the thread works on as it is.
+  static void be_nice(int niceness) {
+    (void)setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), getpriority(PRIO_PROCESS, 0) + niceness);
+  }
   void work() {
     std::unique_lock lock(mutex_);
     while (true) {

@@ -2,35 +2,27 @@
 
 #include <map>
 
+#include "dataserver/answer_sender.h"
 #include "dataserver/background.h"
 #include "dataserver/dataset.h"
+#include "dataserver/request_queue.h"
+#include "dataserver/row_answer.h"
+#include "dataserver/serving_metrics.h"
 #include "dataserver/stream.h"
 #include "shared/base/clock.h"
 #include "shared/base/log.h"
+#include "shared/http/http_server.h"
 #include "shared/wire/messages.h"
 
 namespace strand {
 
 namespace {
 
-constexpr Duration kLongestWait =
-    std::chrono::milliseconds(20);  // also how soon a stop flag or a built dataset is seen
-
-struct Counters {
-  explicit Counters(MetricsRegistry* registry)
-      : requests(registry->counter("strand_data_requests_total", "Requests answered")),
-        rows(registry->counter("strand_data_rows_total", "Rows served")),
-        cut_tokens(registry->counter("strand_data_cut_tokens_total", "Tokens beyond a row's length, dropped")),
-        dropped(registry->counter("strand_data_messages_dropped_total", "Messages damaged, unknown or unanswerable")),
-        turned_away(registry->counter("strand_data_clients_refused_total", "Connections whose key is not listed")),
-        serving(registry->histogram("strand_data_serve_seconds", "Time to make the rows of one request")) {}
-  Counter& requests;
-  Counter& rows;
-  Counter& cut_tokens;
-  Counter& dropped;
-  Counter& turned_away;
-  Histogram& serving;
-};
+// Also how soon a stop flag or a built dataset is seen.
+constexpr Duration kLongestWait = std::chrono::milliseconds(20);
+constexpr Duration kWaitForRoom = std::chrono::milliseconds(1);  // while a client's answers have not left
+constexpr Duration kTidyEvery = std::chrono::milliseconds(100);
+constexpr int kGentle = 5;  // niceness of the baseline's thread: rows come first
 
 class DataDaemon {
  public:
@@ -40,24 +32,21 @@ class DataDaemon {
         fs_(make_posix_file_system()),
         transport_(std::move(transport)),
         socket_(socket),
-        counters_(metrics) {}
+        metrics_(metrics),
+        counters_(metrics),
+        sender_(transport_.get(), socket) {}
   ~DataDaemon() { ending_.store(true); }
 
   Status run() {
+    STRAND_TRY(start_http());
     const std::string endpoint = transport_->endpoint_of(socket_);
     log_info("dataserver_ready", {{"endpoint", endpoint}, {"directory", options_.run_directory}});
     if (options_.ready) options_.ready(endpoint);
     while (options_.stop == nullptr || !options_.stop->load()) {
-      auto incoming = transport_->receive(kLongestWait);
-      if (!incoming.ok()) return incoming.error().with_context("receiving");
-      for (int handled = 0; *incoming; ++handled) {
-        handle(**incoming);
-        if (handled == 256) break;
-        incoming = transport_->receive(Duration::zero());
-        if (!incoming.ok()) return incoming.error().with_context("receiving");
-      }
+      STRAND_TRY(take_requests());
+      serve_next();
       take_results();
-      counters_.turned_away.add(transport_->turned_away() - counters_.turned_away.value());
+      tidy();
     }
     log_info("dataserver_ends", {{"requests", counters_.requests.value()},
                                  {"rows", counters_.rows.value()},
@@ -76,10 +65,70 @@ class DataDaemon {
     double progress = 0;
   };
 
+  Status start_http() {
+    if (options_.http.empty()) return {};
+    STRAND_ASSIGN(http_, HttpServer::start(options_.http, [metrics = metrics_](const std::string& path) {
+                    if (path == "/metrics")
+                      return HttpAnswer{200, "text/plain; version=0.0.4", metrics->prometheus_text()};
+                    if (path == "/healthz") return HttpAnswer{200, "text/plain", "ok\n"};
+                    return HttpAnswer{404, "text/plain", "expected /metrics or /healthz\n"};
+                  }));
+    log_info("dataserver_http", {{"address", http_->address()}});
+    if (options_.http_ready) options_.http_ready(http_->address());
+    return {};
+  }
+
+  // What has come, without waiting while there is somebody to answer.
+  Status take_requests() {
+    Duration wait = sender_.waits() ? kWaitForRoom : kLongestWait;
+    if (may_serve_) wait = Duration::zero();
+    auto incoming = transport_->receive(wait);
+    if (!incoming.ok()) return incoming.error().with_context("receiving");
+    for (int handled = 0; *incoming; ++handled) {
+      handle(**incoming);
+      if (handled == 256) break;
+      incoming = transport_->receive(Duration::zero());
+      if (!incoming.ok()) return incoming.error().with_context("receiving");
+    }
+    return {};
+  }
+
+  void serve_next() {
+    const auto next = queue_.next([this](const std::string& client) { return sender_.may_have(client); });
+    may_serve_ = next.has_value();
+    if (next) serve(*next);
+  }
+
+  // What need not happen at once.
+  void tidy() {
+    const Time now = clock_.now();
+    if (sender_.held() > 0 || now - tidied_at_ >= kTidyEvery) {
+      const AnswerSender::Retried retried = sender_.retry(now);
+      counters_.requests.add(retried.sent);
+      if (retried.dropped > 0) drop("answers that their client did not take", retried.dropped);
+    }
+    if (now - tidied_at_ < kTidyEvery) return;
+    tidied_at_ = now;
+    if (const size_t expired = queue_.forget(now); expired > 0) counters_.expired.add(expired);
+    counters_.turned_away.add(transport_->turned_away() - counters_.turned_away.value());
+    counters_.clients.set(static_cast<double>(queue_.clients()));
+    counters_.waiting.set(static_cast<double>(queue_.waiting()));
+    counters_.datasets.set(static_cast<double>(datasets_.size()));
+    CacheUse use = closed_use_;
+    for (const auto& [key, dataset] : datasets_) use += dataset->cache_use();
+    counters_.cache_hits.add(use.hits - counters_.cache_hits.value());
+    counters_.cache_misses.add(use.misses - counters_.cache_misses.value());
+    counters_.cache_bytes.set(static_cast<double>(use.bytes));
+  }
+
   void handle(const Incoming& incoming) {
     auto message = incoming.frames.size() == 1 ? decode_message(incoming.frames[0].data(), incoming.frames[0].size())
                                                : Result<WireMessage>(bad_input("a request is one frame"));
-    if (!message.ok()) return drop(message.error().message());
+    if (!message.ok()) {
+      const bool whole = incoming.frames.size() == 1 && message.error().code() == ErrorCode::kBadInput;
+      if (whole) refuse_version(incoming.peer, message.error());
+      return drop(message.error().message());
+    }
     const Asker asker{incoming.peer, message->header};
     if (const auto* open = std::get_if<OpenDataset>(&message->body)) {
       open_dataset(asker, *open);
@@ -90,9 +139,16 @@ class DataDaemon {
     }
   }
 
-  void drop(const std::string& reason) {
-    counters_.dropped.add();
-    log_warning("message_dropped", {{"reason", reason}});
+  // Whoever speaks another version reads in the envelope of any answer which one is spoken here.
+  void refuse_version(const std::string& peer, const Error& error) {
+    Asker asker;
+    asker.peer = peer;
+    reply({asker, DataRefused{static_cast<uint8_t>(error.code()), error.message()}});
+  }
+
+  void drop(const std::string& reason, size_t messages = 1) {
+    counters_.dropped.add(messages);
+    log_warning("message_dropped", {{"reason", reason}, {"messages", messages}});
   }
 
   void open_dataset(const Asker& asker, const OpenDataset& open) {
@@ -116,14 +172,23 @@ class DataDaemon {
       } else if (const auto* markov = std::get_if<ComputeMarkov>(&action)) {
         start_markov(markov->key);
       } else if (const auto* close = std::get_if<CloseDataset>(&action)) {
-        datasets_.erase(close->key);
-        specs_.erase(close->key);
+        close_dataset(close->key);
       } else if (const auto* send = std::get_if<SendReply>(&action)) {
         reply(*send);
-      } else {
-        serve(std::get<ServeRows>(action));
+      } else if (!queue_.add(std::get<ServeRows>(action), clock_.now())) {
+        drop(concat("a client has ", RequestQueue::kMostWaiting, " requests waiting; it should have fewer credits"));
       }
     }
+  }
+
+  void close_dataset(const std::string& key) {
+    const auto found = datasets_.find(key);
+    if (found != datasets_.end()) {
+      closed_use_ += found->second->cache_use();
+      closed_use_.bytes = 0;
+      datasets_.erase(found);
+    }
+    specs_.erase(key);
   }
 
   void start_build(const std::string& key) {
@@ -217,35 +282,27 @@ class DataDaemon {
     perform(core_.on_built(key, summary, clock_.now()));
   }
 
-  void serve(const ServeRows& serve) {
+  void serve(const RequestQueue::Waiting& waiting) {
     const Time begin = clock_.now();
-    const FetchRows& fetch = serve.fetch;
-    auto rows = datasets_.at(serve.key)->rows(fetch.seed, fetch.set, fetch.first_row, fetch.rows);
+    const auto& [to, key, fetch] = waiting.request;
+    const auto found = datasets_.find(key);
+    if (found == datasets_.end()) {
+      return reply({to, DataRefused{static_cast<uint8_t>(ErrorCode::kNotFound), "the dataset was closed"}});
+    }
+    const Dataset& dataset = *found->second;
+    auto rows = dataset.rows(fetch.seed, fetch.set, fetch.first_row, fetch.rows);
     if (!rows.ok()) {
       const auto code = static_cast<uint8_t>(rows.error().code());
-      return reply({serve.to, DataRefused{code, rows.error().message()}});
+      return reply({to, DataRefused{code, rows.error().message()}});
     }
     const auto block = std::make_shared<const RowBlock>(std::move(rows).value());
-    Rows answer;
-    answer.first_row = fetch.first_row;
-    answer.rows = fetch.rows;
-    answer.segment = static_cast<uint32_t>(block->tokens.size() / block->lengths.size());
-    answer.targets = !block->targets.empty();
-    answer.labels_per_row = static_cast<uint32_t>(block->labels.size() / block->lengths.size());
-    answer.samples = block->samples;
-    std::vector<Frame> bulk;
-    const auto add = [&](const auto& values) {
-      bulk.push_back(Frame::view_of(values.data(), values.size() * sizeof(values[0]), block));
-      answer.checksum ^= hash64(bulk.back().data(), bulk.back().size());
-    };
-    add(block->tokens);
-    add(block->lengths);
-    if (answer.targets) add(block->targets);
-    if (answer.labels_per_row > 0) add(block->labels);
-    counters_.rows.add(fetch.rows);
-    counters_.cut_tokens.add(block->cut_tokens);
-    reply({serve.to, answer}, std::move(bulk));
-    counters_.serving.record((clock_.now() - begin).count());
+    RowAnswer answer = make_row_answer(block, fetch.first_row, token_bytes_for(dataset.summary().vocabulary));
+    counters_.count(*block, answer);
+    queue_.charge(to.peer, answer.bytes);
+    reply({to, std::move(answer.rows)}, std::move(answer.bulk));
+    const Time end = clock_.now();
+    counters_.serving.record((end - begin).count());
+    counters_.time_to_batch.record((end - waiting.since).count());
   }
 
   void reply(const SendReply& send, std::vector<Frame> bulk = {}) {
@@ -256,9 +313,11 @@ class DataDaemon {
     std::vector<Frame> frames;
     frames.push_back(Frame::from_string(encode_message(message)));
     for (Frame& frame : bulk) frames.push_back(std::move(frame));
-    const Status sent = transport_->send(socket_, send.to.peer, std::move(frames));
-    if (!sent.ok()) return drop(sent.error().message());  // the client asks again
-    counters_.requests.add();
+    if (sender_.send(send.to.peer, std::move(frames), clock_.now())) {
+      counters_.requests.add();
+    } else {
+      counters_.held.add();
+    }
   }
 
   DataServerOptions options_;
@@ -266,7 +325,13 @@ class DataDaemon {
   std::unique_ptr<FileSystem> fs_;
   std::unique_ptr<Transport> transport_;
   SocketId socket_;
-  Counters counters_;
+  MetricsRegistry* metrics_;
+  ServingMetrics counters_;
+  AnswerSender sender_;
+  RequestQueue queue_;
+  bool may_serve_ = false;  // somebody was answered last time: there may be more
+  Time tidied_at_;
+  CacheUse closed_use_;  // of datasets that were closed
   DataStreamServer core_;
   std::map<std::string, DatasetSpec> specs_;  // of what core_ knows
   std::map<std::string, std::shared_ptr<const Dataset>> datasets_;
@@ -275,7 +340,8 @@ class DataDaemon {
   std::vector<Found> found_;
   std::atomic<bool> ending_{false};
   BackgroundThread builder_;  // the threads last: they use what stands above and end first
-  BackgroundThread baseline_;
+  BackgroundThread baseline_{kGentle};
+  std::unique_ptr<HttpServer> http_;
 };
 
 }  // namespace

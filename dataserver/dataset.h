@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dataserver/corpus/corpus_reader.h"
 #include "dataserver/corpus/corpus_store.h"
 #include "dataserver/corpus/exclusions.h"
 #include "dataserver/tokenizer/tokenizer.h"
@@ -106,6 +107,9 @@ class Dataset {
   Result<RowBlock> rows(uint64_t seed, RowSet set, uint64_t first_row, uint32_t rows) const;
   static constexpr uint32_t kMostRows = 65536;
   static constexpr size_t kMostBytes = size_t{64} << 20;
+
+  // Of the cache of bases; nothing for a task.
+  virtual CacheUse cache_use() const { return {}; }
 
   // Bits per held-out base of Markov models of orders 0..12, computed once and kept in the store. Empty for a task and
   // a masked objective, when nothing is held out or more than kMostMarkovBases bases train. Slow (seconds for a

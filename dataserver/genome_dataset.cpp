@@ -123,7 +123,12 @@ Status GenomeDataset::cut_rows(const DatasetSpec& spec) {
   training_ = std::make_unique<TrainingRows>(reader_.get(), tokenizer_.get(),
                                              WindowIndex(split_.training, segment_bases_, stride_), style_,
                                              spec.data.reverse_complement);
-  STRAND_ASSIGN(HeldOutRows held_out, HeldOutRows::make(reader_.get(), *tokenizer_, split_.held_out, style_));
+  const std::string tokens_of =
+      concat(reader_->info().content.hex(), " ", split_text_, " ", tokenizer_->fingerprint().hex());
+  STRAND_ASSIGN(HeldOutRows held_out,
+                HeldOutRows::make(
+                    reader_.get(), *tokenizer_, split_.held_out, style_,
+                    {home_.store.get(), concat("derived/held-out/", hash128(tokens_of).hex(), "/"), !home_.read_only}));
   held_out_ = std::make_unique<HeldOutRows>(std::move(held_out));
   return {};
 }
@@ -171,27 +176,45 @@ Status GenomeDataset::describe(const DatasetSpec& spec) {
     summary_.eval_bases = held_out_->target_bases();
     return {};
   }
-  for (uint64_t row = 0; row < summary_.eval_rows; ++row) {
-    STRAND_ASSIGN(const RowBlock block, rows(0, RowSet::kHeldOut, row, 1));
+  return sum_masked_bases();
+}
+
+// Bases of the tokens that the held-out rows ask for, kept in the store: it takes every row.
+Status GenomeDataset::sum_masked_bases() {
+  const std::string key = concat("derived/masked-bases/", summary_.fingerprint.hex());
+  const auto kept = home_.store->get(key);
+  if (kept.ok() && kept->size() == 8) {
+    summary_.eval_bases = static_cast<int64_t>(parse_big_endian(*kept));
+    return {};
+  }
+  if (!kept.ok() && kept.error().code() != ErrorCode::kNotFound) return kept.error();
+  constexpr uint64_t kAtOnce = 64;
+  for (uint64_t row = 0; row < summary_.eval_rows; row += kAtOnce) {
+    const auto count = static_cast<uint32_t>(std::min(kAtOnce, summary_.eval_rows - row));
+    STRAND_ASSIGN(const RowBlock block, rows(0, RowSet::kHeldOut, row, count));
     for (const uint16_t target : block.targets) {
       if (target != kNoTarget) summary_.eval_bases += summary_.token_bases[target];
     }
   }
-  return {};
+  if (home_.read_only) return {};
+  StoreBatch batch;
+  batch.put(key, big_endian_key("", static_cast<uint64_t>(summary_.eval_bases)));
+  return home_.store->write(batch);
 }
 
 Status GenomeDataset::fill(uint64_t seed, RowSet set, uint64_t first_row, RowBlock* block) const {
   const auto segment = static_cast<size_t>(style_.segment);
   const bool training = set == RowSet::kTraining;
-  TrainingRows::Scratch scratch;
+  if (training) {
+    TrainingRows::Scratch scratch;
+    STRAND_TRY(training_->fill(seed, first_row, &scratch, block->tokens.data(), block->lengths, block->samples.data()));
+    block->cut_tokens = scratch.rows.cut_tokens;
+  }
   for (size_t i = 0; i < block->lengths.size(); ++i) {
     const uint64_t row = first_row + i;
     uint16_t* tokens = block->tokens.data() + i * segment;
-    if (training) {
-      STRAND_ASSIGN(block->lengths[i], training_->row(seed, row, &scratch, tokens));
-      block->samples[i] = scratch.window;
-    } else {
-      block->lengths[i] = held_out_->row(row, tokens);
+    if (!training) {
+      STRAND_ASSIGN(block->lengths[i], held_out_->row(row, tokens));
       block->samples[i] = held_out_row(summary_.eval_rows, row);
     }
     if (masking_) {
@@ -199,7 +222,6 @@ Status GenomeDataset::fill(uint64_t seed, RowSet set, uint64_t first_row, RowBlo
                block->targets.data() + i * segment);
     }
   }
-  block->cut_tokens = scratch.cut_tokens;
   return {};
 }
 

@@ -8,6 +8,7 @@
 
 #include "dataserver/corpus/corpus_reader.h"
 #include "dataserver/dataset.h"
+#include "dataserver/examples/held_out_rows.h"
 #include "dataserver/examples/masking.h"
 #include "dataserver/examples/rows.h"
 
@@ -22,6 +23,7 @@ class GenomeDataset final : public Dataset {
                                                      const Progress& progress);
 
   const Split* split() const override { return &split_; }
+  CacheUse cache_use() const override { return reader_->cache_use(); }
   Result<std::vector<double>> markov_bits() const override;
 
  protected:
@@ -32,6 +34,7 @@ class GenomeDataset final : public Dataset {
   Status set_style(const DatasetSpec& spec);
   Status cut_rows(const DatasetSpec& spec);
   Status describe(const DatasetSpec& spec);
+  Status sum_masked_bases();
   Status check(const DatasetSpec& spec) const;
 
   DataHome home_;

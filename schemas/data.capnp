@@ -90,7 +90,7 @@ struct FetchRows {
 
 struct Rows {
   # data server -> asker. Followed by bulk frames, little-endian:
-  #   UInt16 tokens [rows, segment], row after row, padded with 0;
+  #   tokens [rows, segment], row after row, padded with 0: UInt8 or UInt16, by `tokenBytes`;
   #   UInt16 lengths [rows]: the tokens of each row that are real;
   #   UInt16 targets [rows, segment], if `targets`: what each token must be answered with (masked objective: the token it
   #     was; token labels: its class), 65535 where nothing is asked;
@@ -108,6 +108,8 @@ struct Rows {
   samples @6 :List(UInt64);
   # For each row the dataset's own number of the sample it is made from: the training segment, the held-out row, or the row
   # of a task's table (docs/data_flow.md). An answer without as many samples as rows is damaged.
+  tokenBytes @7 :UInt8;
+  # Bytes of a token: 1 where the vocabulary has at most 256 ids, else 2.
 }
 
 struct DataRefused {

@@ -1,38 +1,13 @@
 #include "worker/batch_fetcher.h"
 
 #include <algorithm>
-#include <cstring>
 
-#include "shared/base/hash.h"
 #include "shared/base/log.h"
 
 namespace strand {
 namespace {
 
 constexpr Duration kPoll = std::chrono::milliseconds(1);
-
-// Sizes and checksum of the bulk frames against what the message says of them.
-Status check_rows(const Rows& rows, const std::vector<Frame>& frames, const RowRange& range) {
-  const size_t cells = size_t{rows.rows} * rows.segment;
-  std::vector<size_t> sizes = {2 * cells, 2 * size_t{rows.rows}};
-  if (rows.targets) sizes.push_back(2 * cells);
-  if (rows.labels_per_row > 0) sizes.push_back(4 * size_t{rows.rows} * rows.labels_per_row);
-  bool right = frames.size() == sizes.size() + 1 && rows.samples.size() == rows.rows;
-  uint64_t found = 0;
-  for (size_t i = 0; right && i < sizes.size(); ++i) {
-    right = frames[i + 1].size() == sizes[i];
-    found ^= hash64(frames[i + 1].data(), frames[i + 1].size());
-  }
-  if (!right) {
-    return corrupt(concat("rows from ", range.first_row, ": the frames do not have the sizes their message says"));
-  }
-  if (found != rows.checksum) return corrupt(concat("rows from ", range.first_row, ": damaged on the way"));
-  return {};
-}
-
-const uint16_t* words(const Frame& frame) {
-  return reinterpret_cast<const uint16_t*>(frame.data());
-}
 
 }  // namespace
 
@@ -120,18 +95,21 @@ void BatchFetcher::receive(Incoming incoming) {
   auto message = decode_message(incoming.frames[0].data(), incoming.frames[0].size());
   if (!message.ok()) {
     log_warning("data_message_dropped", {{"reason", message.error().message()}});
+    // Whole, but of another version: it will never be otherwise.
+    if (message.error().code() == ErrorCode::kBadInput) send(stream_.on_refusal(server, message.error(), clock_.now()));
     return;
   }
   if (const auto* rows = std::get_if<Rows>(&message->body)) {
     const auto range = stream_.accept(server, *message, clock_.now());
     if (!range) return;
-    if (auto checked = check_rows(*rows, incoming.frames, *range); !checked.ok()) {
+    auto arrived = ArrivedRows::take(*rows, std::move(incoming.frames));
+    if (!arrived.ok()) {
       // Asking again may mend a damaged answer; a server that damages every answer shows in the log and the wait.
-      log_warning("data_rows_damaged", {{"reason", checked.error().message()}});
+      log_warning("data_rows_damaged", {{"reason", arrived.error().message()}});
       send(stream_.damaged(server, *range, clock_.now()));
       return;
     }
-    arrived_[*range] = Arrived{std::move(incoming.frames), *rows, {}};
+    arrived_[*range] = std::move(arrived).value();
   } else {
     send(stream_.on_message(server, *message, clock_.now()));
   }
@@ -208,26 +186,11 @@ Result<Batch> BatchFetcher::rows(const RowRange& range) {
     changed_.wait_for(lock, std::chrono::milliseconds(100));
     STRAND_TRY(interrupted());
   }
-  Arrived& current = current_[static_cast<size_t>(range.set)];
+  ArrivedRows& current = current_[static_cast<size_t>(range.set)];
   current = std::move(arrived_[range]);
   arrived_.erase(range);
   stream_.taken(range);
-  Batch batch;
-  batch.first_row = range.first_row;
-  batch.rows = range.rows;
-  batch.segment = current.rows.segment;
-  batch.tokens = words(current.frames[1]);
-  batch.lengths = words(current.frames[2]);
-  batch.samples = current.rows.samples.data();
-  if (current.rows.targets) batch.targets = words(current.frames[3]);
-  batch.labels_per_row = current.rows.labels_per_row;
-  if (batch.labels_per_row > 0) {
-    const Frame& frame = current.frames.back();
-    current.labels.resize(frame.size() / sizeof(float));
-    std::memcpy(current.labels.data(), frame.data(), frame.size());
-    batch.labels = current.labels.data();
-  }
-  return batch;
+  return current.batch();
 }
 
 }  // namespace strand

@@ -16,6 +16,7 @@
 #include "shared/base/clock.h"
 #include "shared/net/transport.h"
 #include "worker/data_stream.h"
+#include "worker/row_frames.h"
 #include "worker/trainer.h"
 
 namespace strand {
@@ -50,11 +51,6 @@ class BatchFetcher final : public BatchSource {
   Result<Batch> test_rows(uint64_t first_row, int64_t rows) override;
 
  private:
-  struct Arrived {
-    std::vector<Frame> frames;
-    Rows rows;                  // what they hold
-    std::vector<float> labels;  // of the label frame, which need not be aligned
-  };
   void run();
   Status connect();
   void receive(Incoming incoming);
@@ -71,11 +67,11 @@ class BatchFetcher final : public BatchSource {
   std::vector<SocketId> sockets_;  // by server
   std::mutex mutex_;
   std::condition_variable changed_;
-  DataStream stream_;                       // guarded by mutex_
-  std::map<RowRange, Arrived> arrived_;     // guarded by mutex_
-  std::vector<DataStream::Letter> unsent_;  // guarded by mutex_: made by the training thread, sent by the fetcher's
-  Arrived current_[kRowSets];               // what the last Batch of each stream points into
-  std::optional<Error> error_;              // guarded by mutex_
+  DataStream stream_;                        // guarded by mutex_
+  std::map<RowRange, ArrivedRows> arrived_;  // guarded by mutex_
+  std::vector<DataStream::Letter> unsent_;   // guarded by mutex_: made by the training thread, sent by the fetcher's
+  ArrivedRows current_[kRowSets];            // what the last Batch of each stream points into
+  std::optional<Error> error_;               // guarded by mutex_
   std::atomic<bool> leaving_{false};
   std::thread thread_;
 };

@@ -37,16 +37,13 @@ CorpusReader::CorpusReader(Store* store, CorpusInfo info, uint64_t cache_bytes)
   }
 }
 
-Result<std::shared_ptr<const Chunk>> CorpusReader::chunk(uint64_t record, uint64_t index) {
-  const uint64_t number = first_chunk_[record] + index;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = cache_.find(number);
-    if (found != cache_.end()) {
-      ages_.splice(ages_.begin(), ages_, found->second.age);
-      return found->second.chunk;
-    }
-  }
+void CorpusReader::check(const BaseRun& run) const {
+  STRAND_CHECK(run.record < info_.records.size() && run.begin >= 0 && run.begin <= run.end &&
+                   run.end <= info_.records[run.record].bases,
+               "record ", run.record, " [", run.begin, ", ", run.end, ")");
+}
+
+Result<std::shared_ptr<const Chunk>> CorpusReader::load(uint64_t record, uint64_t index) {
   STRAND_ASSIGN(const std::string value, store_->get(chunk_key(info_.id, record, index)));
   STRAND_ASSIGN(Chunk decoded, decode_chunk(value));
   const int64_t expected =
@@ -55,25 +52,92 @@ Result<std::shared_ptr<const Chunk>> CorpusReader::chunk(uint64_t record, uint64
     return corrupt(concat("record '", info_.records[record].name, "', chunk ", index, ": expected ", expected,
                           " bases, found ", decoded.bases, "; build the store again"));
   }
-  auto shared = std::make_shared<const Chunk>(std::move(decoded));
-  const std::lock_guard lock(mutex_);
-  if (cache_.count(number) != 0) return shared;  // another thread was faster
+  return std::make_shared<const Chunk>(std::move(decoded));
+}
+
+std::shared_ptr<const Chunk> CorpusReader::look_up(uint64_t number) {
+  const auto found = cache_.find(number);
+  if (found == cache_.end()) {
+    ++misses_;
+    return nullptr;
+  }
+  ++hits_;
+  ages_.splice(ages_.begin(), ages_, found->second.age);
+  return found->second.chunk;
+}
+
+std::shared_ptr<const Chunk> CorpusReader::keep(uint64_t number, std::shared_ptr<const Chunk> chunk) {
+  const auto known = cache_.find(number);
+  if (known != cache_.end()) return known->second.chunk;  // another thread was faster
   ages_.push_front(number);
-  cache_[number] = {shared, ages_.begin()};
-  cached_bytes_ += footprint(*shared);
+  cache_[number] = {chunk, ages_.begin()};
+  cached_bytes_ += footprint(*chunk);
   while (cached_bytes_ > cache_bytes_ && ages_.size() > 1) {
     const auto oldest = cache_.find(ages_.back());
     cached_bytes_ -= footprint(*oldest->second.chunk);
     cache_.erase(oldest);
     ages_.pop_back();
   }
-  return shared;
+  return chunk;
+}
+
+Result<std::shared_ptr<const Chunk>> CorpusReader::chunk(uint64_t record, uint64_t index) {
+  const uint64_t number = first_chunk_[record] + index;
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto found = look_up(number)) return found;
+  }
+  STRAND_ASSIGN(auto loaded, load(record, index));
+  const std::lock_guard lock(mutex_);
+  return keep(number, std::move(loaded));
+}
+
+Status CorpusReader::pin(std::span<const BaseRun> runs, PinnedRuns* pins) {
+  pins->pieces_.clear();
+  pins->numbers_.clear();
+  pins->first_.assign(1, 0);
+  std::vector<Missing> missing;
+  for (const BaseRun& run : runs) {
+    check(run);
+    STRAND_TRY(for_pieces(run.begin, run.end, [&](uint64_t index, uint32_t begin, uint32_t count) -> Status {
+      pins->pieces_.push_back({nullptr, begin, count});
+      pins->numbers_.push_back(first_chunk_[run.record] + index);
+      return {};
+    }));
+    pins->first_.push_back(pins->pieces_.size());
+  }
+  pins->chunks_.assign(pins->pieces_.size(), nullptr);
+  {
+    const std::lock_guard lock(mutex_);
+    size_t run = 0;
+    for (size_t i = 0; i < pins->pieces_.size(); ++i) {
+      while (pins->first_[run + 1] <= i) ++run;
+      pins->chunks_[i] = look_up(pins->numbers_[i]);
+      if (pins->chunks_[i] == nullptr) missing.push_back({pins->numbers_[i], runs[run].record, i});
+    }
+  }
+  std::ranges::sort(missing, {}, &Missing::number);
+  for (size_t i = 0; i < missing.size(); ++i) {
+    const Missing& one = missing[i];
+    if (i > 0 && missing[i - 1].number == one.number) {
+      pins->chunks_[one.piece] = pins->chunks_[missing[i - 1].piece];
+      continue;
+    }
+    STRAND_ASSIGN(auto loaded, load(one.record, one.number - first_chunk_[one.record]));
+    const std::lock_guard lock(mutex_);
+    pins->chunks_[one.piece] = keep(one.number, std::move(loaded));
+  }
+  for (size_t i = 0; i < pins->pieces_.size(); ++i) pins->pieces_[i].chunk = pins->chunks_[i].get();
+  return {};
+}
+
+CacheUse CorpusReader::cache_use() {
+  const std::lock_guard lock(mutex_);
+  return {hits_, misses_, cached_bytes_};
 }
 
 Status CorpusReader::read(const BaseRun& run, std::string* out) {
-  STRAND_CHECK(run.record < info_.records.size() && run.begin >= 0 && run.begin <= run.end &&
-                   run.end <= info_.records[run.record].bases,
-               "record ", run.record, " [", run.begin, ", ", run.end, ")");
+  check(run);
   out->resize(static_cast<size_t>(run.length()));
   char* at = out->data();
   return for_pieces(run.begin, run.end, [&](uint64_t index, uint32_t begin, uint32_t count) -> Status {
@@ -85,9 +149,7 @@ Status CorpusReader::read(const BaseRun& run, std::string* out) {
 }
 
 Status CorpusReader::read_letters(const BaseRun& run, std::string* out) {
-  STRAND_CHECK(run.record < info_.records.size() && run.begin >= 0 && run.begin <= run.end &&
-                   run.end <= info_.records[run.record].bases,
-               "record ", run.record, " [", run.begin, ", ", run.end, ")");
+  check(run);
   out->clear();
   return for_pieces(run.begin, run.end, [&](uint64_t index, uint32_t begin, uint32_t count) -> Status {
     STRAND_ASSIGN(const auto piece, chunk(run.record, index));

@@ -8,6 +8,7 @@
 
 #include "dataserver/corpus/content.h"
 #include "dataserver/corpus/feature_store.h"
+#include "dataserver/corpus/known_files.h"
 #include "dataserver/corpus/file_ahead.h"
 #include "shared/base/text.h"
 
@@ -132,12 +133,12 @@ Result<std::optional<CorpusInfo>> load_corpus(Store* store, const std::string& i
 }
 
 // Files, identities and id filled in.
-Result<CorpusInfo> identify(const std::vector<std::string>& files) {
+Result<CorpusInfo> identify(Store* store, const std::vector<std::string>& files, bool remember) {
   if (files.empty()) return bad_input("data.files is empty; give at least one file of sequences");
   CorpusInfo info;
   info.files = files;
   for (const std::string& file : files) {
-    STRAND_ASSIGN(const FileIdentity identity, identify_file(file));
+    STRAND_ASSIGN(const FileIdentity identity, identify_known_file(store, file, remember));
     info.identities.push_back(identity);
   }
   info.id = corpus_id(info.identities);
@@ -176,7 +177,7 @@ Result<std::unique_ptr<Store>> open_data_store(const std::string& directory, boo
 }
 
 Result<CorpusInfo> find_corpus(Store* store, const std::vector<std::string>& files) {
-  STRAND_ASSIGN(const CorpusInfo wanted, identify(files));
+  STRAND_ASSIGN(const CorpusInfo wanted, identify(store, files, false));
   STRAND_ASSIGN(auto found, load_corpus(store, wanted.id));
   if (!found) {
     return not_found(concat("the store does not hold ", join(files, ", "), "; build it with 'strand data build'"));
@@ -185,7 +186,7 @@ Result<CorpusInfo> find_corpus(Store* store, const std::vector<std::string>& fil
 }
 
 Result<CorpusInfo> build_corpus(Store* store, const std::vector<std::string>& files, const Progress& progress) {
-  STRAND_ASSIGN(CorpusInfo info, identify(files));
+  STRAND_ASSIGN(CorpusInfo info, identify(store, files, true));
   STRAND_ASSIGN(auto found, load_corpus(store, info.id));
   if (found) return *std::move(found);
 

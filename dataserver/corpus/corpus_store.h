@@ -3,6 +3,7 @@
 //   "corpus/ID"                        CorpusInfo, written last: without it nothing of the data set is visible
 //   "bases/ID/" record chunk           encode_chunk, kChunkBases letters each (both numbers 8 bytes, big-endian)
 //   "features/..."                     what the files say about stretches of records (feature_store.h)
+//   "files/..."                        identities of files that were read (known_files.h)
 //   "derived/..."                      results kept for a restart (trained tokenizer, Markov baseline)
 #pragma once
 

@@ -9,22 +9,22 @@ namespace strand {
 WindowIndex::WindowIndex(std::vector<BaseRun> runs, int64_t window_bases, int64_t stride)
     : runs_(std::move(runs)), window_bases_(window_bases), stride_(stride) {
   STRAND_CHECK(window_bases >= 1 && stride >= 1, "window ", window_bases, ", stride ", stride);
-  first_.push_back(0);
+  std::vector<uint64_t> first = {0};
   for (const BaseRun& run : runs_) {
     const int64_t rest = run.length() - window_bases;
     int64_t windows = run.length() < 2 ? 0 : 1;
     if (windows == 1 && rest > 0) windows += (rest + stride - 1) / stride;
-    first_.push_back(first_.back() + static_cast<uint64_t>(windows));
+    first.push_back(first.back() + static_cast<uint64_t>(windows));
   }
+  finder_ = IntervalFinder(std::move(first));
 }
 
 BaseRun WindowIndex::window(uint64_t index) const {
   STRAND_CHECK(index < size(), "window ", index, " of ", size());
-  const auto after = std::upper_bound(first_.begin(), first_.end(), index);
-  const auto at = static_cast<size_t>(after - first_.begin()) - 1;
+  const size_t at = finder_.find(index);
   const BaseRun& run = runs_[at];
   if (run.length() <= window_bases_) return run;
-  const auto offset = static_cast<int64_t>(index - first_[at]) * stride_;
+  const auto offset = static_cast<int64_t>(index - finder_.first()[at]) * stride_;
   const int64_t begin = run.begin + std::min(offset, run.length() - window_bases_);
   return {run.record, begin, begin + window_bases_};
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "dataserver/corpus/corpus_info.h"
+#include "dataserver/examples/interval_finder.h"
 
 namespace strand {
 
@@ -16,14 +17,14 @@ class WindowIndex {
   WindowIndex() = default;
   WindowIndex(std::vector<BaseRun> runs, int64_t window_bases, int64_t stride);
 
-  uint64_t size() const { return first_.empty() ? 0 : first_.back(); }
-  // In O(log runs).
+  uint64_t size() const { return finder_.size(); }
+  // In constant time when the runs are about equally long; else O(log runs).
   BaseRun window(uint64_t index) const;
   const std::vector<BaseRun>& runs() const { return runs_; }
 
  private:
   std::vector<BaseRun> runs_;
-  std::vector<uint64_t> first_;  // windows before run i; one more than runs
+  IntervalFinder finder_;  // the windows of each run
   int64_t window_bases_ = 0;
   int64_t stride_ = 0;
 };

@@ -398,6 +398,7 @@ void write(schema::Rows::Builder to, const Rows& from) {
   to.setTargets(from.targets);
   to.setLabelsPerRow(from.labels_per_row);
   write(to.initSamples(from.samples.size()), from.samples);
+  to.setTokenBytes(from.token_bytes);
 }
 void read(schema::Rows::Reader from, Rows* to) {
   to->first_row = from.getFirstRow();
@@ -407,6 +408,7 @@ void read(schema::Rows::Reader from, Rows* to) {
   to->targets = from.getTargets();
   to->labels_per_row = from.getLabelsPerRow();
   to->samples = read<uint64_t>(from.getSamples());
+  to->token_bytes = from.getTokenBytes();
 }
 
 void write(schema::DataRefused::Builder to, const DataRefused& from) {

@@ -15,7 +15,7 @@
 
 namespace strand {
 
-constexpr uint32_t kWireVersion = 3;  // 3: generations of many workers
+constexpr uint32_t kWireVersion = 4;  // 4: tokens of one byte
 
 // Who sends, about what. The receiver drops and counts a message whose generation is older than its own for that job.
 struct Header {
@@ -213,9 +213,10 @@ struct FetchRows {
 };
 constexpr uint16_t kNoTarget = 65535;  // in a frame of targets: nothing is asked of this token
 
-// Answer to FetchRows, followed by bulk frames: uint16 tokens [rows, segment], padded with 0; uint16 lengths [rows]; if
-// `targets`, uint16 targets [rows, segment]; if labels_per_row > 0, float labels [rows, labels_per_row], NaN where
-// missing. Without the last two token i + 1 is the target of token i, for i + 1 < length.
+// Answer to FetchRows, followed by bulk frames: tokens [rows, segment], padded with 0, uint8 or uint16 by
+// `token_bytes`; uint16 lengths [rows]; if `targets`, uint16 targets [rows, segment]; if labels_per_row > 0, float
+// labels [rows, labels_per_row], NaN where missing. Without the last two token i + 1 is the target of token i, for i +
+// 1 < length.
 struct Rows {
   uint64_t first_row = 0;
   uint32_t rows = 0;
@@ -224,8 +225,11 @@ struct Rows {
   bool targets = false;
   uint32_t labels_per_row = 0;
   std::vector<uint64_t> samples;  // [rows]: what each row is made from, by the dataset's own number (docs/data_flow.md)
+  uint8_t token_bytes = 2;        // 1 where the vocabulary has at most kMostNarrowIds ids, else 2
   bool operator==(const Rows&) const = default;
 };
+constexpr int32_t kMostNarrowIds = 256;
+
 struct DataRefused {
   uint8_t code = 0;
   std::string reason;

@@ -145,8 +145,8 @@ void fill_body(TestRandom& random, FetchRows& m) {
   fill(random, fingerprint, seed, set, first, rows);
 }
 void fill_body(TestRandom& random, Rows& m) {
-  auto& [first, rows, segment, checksum, targets, labels, samples] = m;
-  fill(random, first, rows, segment, checksum, targets, labels, samples);
+  auto& [first, rows, segment, checksum, targets, labels, samples, token_bytes] = m;
+  fill(random, first, rows, segment, checksum, targets, labels, samples, token_bytes);
 }
 void fill_body(TestRandom& random, DataRefused& m) {
   auto& [code, reason] = m;

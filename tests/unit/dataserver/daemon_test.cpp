@@ -1,10 +1,13 @@
 #include "dataserver/daemon.h"
 
 #include <gtest/gtest.h>
+#include <httplib.h>
 
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <future>
+#include <set>
 #include <thread>
 
 #include "shared/base/text.h"
@@ -25,6 +28,8 @@ class Server {
     options_.run_directory = directory;
     options_.stop = &stop_;
     options_.metrics = &metrics_;
+    options_.http = "127.0.0.1:0";
+    options_.http_ready = [this](const std::string& address) { http_.set_value(address); };
     thread_ = std::thread([this] { status_ = run_dataserver(options_); });
   }
   ~Server() { EXPECT_TRUE(end().ok()); }
@@ -33,6 +38,7 @@ class Server {
     if (thread_.joinable()) thread_.join();
     return status_;
   }
+  std::string http() { return http_.get_future().get(); }
   uint64_t dropped() { return metrics_.counter("strand_data_messages_dropped_total", "").value(); }
 
  private:
@@ -40,6 +46,7 @@ class Server {
   MetricsRegistry metrics_;
   std::atomic<bool> stop_{false};
   Status status_;
+  std::promise<std::string> http_;
   std::thread thread_;
 };
 
@@ -62,11 +69,14 @@ class Client {
     }
   }
   uint64_t send(Body body) {
+    send_as(++last_, std::move(body));
+    return last_;
+  }
+  void send_as(uint64_t request, Body body) {
     WireMessage message;
-    message.header.request = ++last_;
+    message.header.request = request;
     message.body = std::move(body);
     send(encode_message(message));
-    return last_;
   }
   std::optional<Answer> receive(double seconds = 20) {
     const auto incoming = transport_->receive(from_seconds(seconds));
@@ -140,7 +150,8 @@ TEST_F(DataServerTest, OpensFetchesAndGivesTheSameAfterARestart) {
     EXPECT_EQ(rows.rows, fetch.rows);
     EXPECT_EQ(rows.segment, 100u);
     ASSERT_EQ(answer->bulk.size(), 2u);
-    EXPECT_EQ(answer->bulk[0].size(), size_t{fetch.rows} * 100 * 2);
+    EXPECT_EQ(rows.token_bytes, 1u) << "16 ids";
+    EXPECT_EQ(answer->bulk[0].size(), size_t{fetch.rows} * 100);
     EXPECT_EQ(answer->bulk[1].size(), size_t{fetch.rows} * 2);
     EXPECT_EQ(rows.checksum, hash64(answer->bulk[0]) ^ hash64(answer->bulk[1]));
     before.push_back(*answer);
@@ -195,7 +206,7 @@ TEST_F(DataServerTest, TargetsAndLabelsTravelInFramesOfTheirOwn) {
   const Answer rows = fetch(genome, RowSet::kTraining, 8);
   EXPECT_TRUE(std::get<Rows>(rows.message.body).targets);
   ASSERT_EQ(rows.bulk.size(), 3u);
-  EXPECT_EQ(rows.bulk[2].size(), rows.bulk[0].size());
+  EXPECT_EQ(rows.bulk[2].size(), 2 * rows.bulk[0].size()) << "targets have two bytes whatever the vocabulary";
 
   const DatasetStatus labelled =
       client.open("job.kind = \"finetune\"\n" + std::string("job.name = \"t\"\n") + task.substr(task.find("[tok")), {});
@@ -260,6 +271,98 @@ TEST_F(DataServerTest, DropsAndCountsDamagedAndUnknownMessages) {
   client.send(Heartbeat{});
   EXPECT_EQ(client.open(job(file_), {}).state, DatasetState::kReady);
   EXPECT_EQ(server.dropped(), 4u);
+}
+
+// Whoever speaks another version reads it in the envelope of the answer; a BatchFetcher gives such a server up.
+TEST_F(DataServerTest, AnotherVersionIsAnsweredInThisOne) {
+  Server server(endpoint_, directory_);
+  Client client(endpoint_);
+  std::string bytes = encode_message({{}, OpenDataset{job(file_), {}}});
+  const std::string payload = bytes.substr(24);
+  bytes = bytes.substr(0, 16);
+  bytes[4] = static_cast<char>(kWireVersion - 1);
+  const uint64_t checksum = hash64(payload) ^ hash64(bytes);
+  bytes.append(reinterpret_cast<const char*>(&checksum), sizeof checksum);
+  client.send(bytes + payload);
+  const auto answer = client.receive();
+  ASSERT_TRUE(answer);
+  const auto refused = std::get<DataRefused>(answer->message.body);
+  EXPECT_EQ(refused.code, static_cast<uint8_t>(ErrorCode::kBadInput));
+  for (const uint32_t version : {kWireVersion - 1, kWireVersion}) {
+    EXPECT_NE(refused.reason.find(concat("version ", version)), std::string::npos) << refused.reason;
+  }
+  EXPECT_EQ(server.dropped(), 1u);
+}
+
+// One that asks and does not read: the others get their rows all the same, and it gets its own when it reads, those
+// that did not wait for it in a queue once it asks again.
+TEST_F(DataServerTest, AClientThatDoesNotReadHoldsUpNobody) {
+  Server server(endpoint_, directory_);
+  Client client(endpoint_), asleep(endpoint_, "asleep");
+  const DatasetStatus status = client.open(job(file_), {}, true);
+  ASSERT_EQ(status.state, DatasetState::kReady) << status.reason;
+  const FetchRows large{status.fingerprint, 7, RowSet::kTraining, 0, 400};
+  std::set<uint64_t> missing;
+  for (const size_t more : {900, 600}) {  // more than its own queue of a thousand holds
+    for (size_t i = 0; i < more; ++i) missing.insert(asleep.send(large));
+    for (uint64_t row = 0; row < 100; ++row) {
+      const uint64_t request = client.send(FetchRows{status.fingerprint, 7, RowSet::kTraining, row, 1});
+      const auto answer = client.receive();
+      ASSERT_TRUE(answer) << row;
+      EXPECT_EQ(answer->message.header.request, request);
+    }
+  }
+  std::optional<std::vector<std::string>> first;
+  while (!missing.empty()) {
+    const auto answer = asleep.receive(2);
+    if (!answer) {
+      for (const uint64_t request : missing) asleep.send_as(request, large);
+      continue;
+    }
+    EXPECT_TRUE(std::holds_alternative<Rows>(answer->message.body));
+    if (!first) first = answer->bulk;
+    EXPECT_EQ(answer->bulk, *first);
+    missing.erase(answer->message.header.request);
+  }
+}
+
+TEST_F(DataServerTest, MetricsOverHttp) {
+  Server server(endpoint_, directory_);
+  Client client(endpoint_);
+  const DatasetStatus status = client.open(job(file_), {}, true);
+  ASSERT_EQ(status.state, DatasetState::kReady) << status.reason;
+  uint64_t tokens = 0, bytes = 0;
+  for (uint64_t row = 0; row < 20; ++row) {
+    client.send(FetchRows{status.fingerprint, 7, RowSet::kTraining, 8 * row, 8});
+    const auto answer = client.receive();
+    ASSERT_TRUE(answer);
+    for (const std::string& frame : answer->bulk) bytes += frame.size();
+    for (size_t i = 0; i < 8; ++i) {
+      uint16_t length = 0;
+      std::memcpy(&length, answer->bulk[1].data() + 2 * i, 2);
+      tokens += length;
+    }
+  }
+  httplib::Client http("http://" + server.http());
+  std::string text;
+  for (int i = 0; i < 100 && text.find("strand_data_clients 1\n") == text.npos; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    const auto page = http.Get("/metrics");
+    ASSERT_TRUE(page);
+    text = page->body;
+  }
+  for (const std::string& line :
+       {concat("strand_data_batches_total 20\n"), concat("strand_data_rows_total 160\n"),
+        concat("strand_data_tokens_total ", tokens, "\n"), concat("strand_data_bytes_total ", bytes, "\n"),
+        concat("strand_data_time_to_batch_seconds_count 20\n"), concat("strand_data_cache_misses_total 1\n"),
+        concat("strand_data_clients 1\n"), concat("strand_data_datasets 1\n")}) {
+    EXPECT_NE(text.find("\n" + line), std::string::npos) << line << text;
+  }
+  for (const char* quantile : {"0.5", "0.99", "0.999"}) {
+    EXPECT_NE(text.find(concat("strand_data_time_to_batch_seconds{quantile=\"", quantile, "\"}")), std::string::npos);
+  }
+  EXPECT_EQ(http.Get("/healthz")->status, 200);
+  EXPECT_EQ(http.Get("/nothing")->status, 404);
 }
 
 TEST_F(DataServerTest, TwoServersOnOneEndpointOrOneStore) {

@@ -4,6 +4,7 @@
 
 #include "dataserver/corpus/alphabet.h"
 #include "dataserver/corpus/split.h"
+#include "dataserver/examples/held_out_rows.h"
 #include "dataserver/sampler/sampler.h"
 #include "tests/unit/dataserver/genomes.h"
 
@@ -72,39 +73,53 @@ TEST_F(Rows, TrainingRowsSpellTheirWindowOnTheirStrand) {
     int reversed = 0;
     for (uint64_t n = 0; n < 2 * rows.segments(); ++n) {
       std::vector<uint16_t> tokens(segment, 9999);
-      const auto length = rows.row(3, n, &scratch, tokens.data());
-      ASSERT_TRUE(length.ok());
+      uint16_t length = 0;
+      uint64_t window = 0;
+      ASSERT_TRUE(rows.fill(3, n, &scratch, tokens.data(), {&length, 1}, &window).ok());
       const SampledRow sampled = sample_row(3, rows.segments(), true, n);
+      EXPECT_EQ(window, sampled.window);
       std::string expected = bases(rows.windows().window(sampled.window));
       if (sampled.reverse_complement) reverse_complement(&expected);
       reversed += sampled.reverse_complement ? 1 : 0;
       std::vector<int32_t> ids;
       tokenizer->encode(expected, &ids);
-      ASSERT_EQ(*length, std::min<size_t>(ids.size(), segment));
-      cut += ids.size() - *length;
-      for (size_t i = 0; i < segment; ++i) ASSERT_EQ(tokens[i], i < *length ? ids[i] : 0);
+      ASSERT_EQ(length, std::min<size_t>(ids.size(), segment));
+      cut += ids.size() - length;
+      for (size_t i = 0; i < segment; ++i) ASSERT_EQ(tokens[i], i < length ? ids[i] : 0);
     }
-    EXPECT_EQ(scratch.cut_tokens, cut);
+    EXPECT_EQ(scratch.rows.cut_tokens, cut);
     EXPECT_GT(reversed, 0);
   }
 }
 
-// The rows are a pure function of (seed, n): any order of asking, any second server, the same bits.
+// The rows are a pure function of (seed, n): any order of asking, however many at once, whatever the cache holds, by
+// any tokenizer and style, the same bits.
 TEST_F(Rows, TheSameRowsInAnyOrderFromAnyServer) {
-  const auto tokenizer = make_nucleotide_tokenizer();
-  const TrainingRows rows(reader_.get(), tokenizer.get(), WindowIndex(split_.training, 50, 50), style(50), true);
-  CorpusReader second_reader(&store_, reader_->info(), 1);
-  const TrainingRows second(&second_reader, tokenizer.get(), WindowIndex(split_.training, 50, 50), style(50), true);
-  TrainingRows::Scratch scratch;
-  std::vector<std::vector<uint16_t>> forward;
-  for (uint64_t n = 0; n < 500; ++n) {
-    forward.emplace_back(50);
-    ASSERT_TRUE(rows.row(9, n, &scratch, forward.back().data()).ok());
-  }
-  std::vector<uint16_t> again(50);
-  for (uint64_t n = 500; n-- > 0;) {
-    ASSERT_TRUE(second.row(9, n, &scratch, again.data()).ok());
-    ASSERT_EQ(again, forward[n]);
+  for (const auto& tokenizer : tokenizers()) {
+    for (const bool framed : {false, true}) {
+      RowStyle plain = style(50);
+      if (framed) plain.frame = {{2}, {3, 1}};
+      const TrainingRows rows(reader_.get(), tokenizer.get(), WindowIndex(split_.training, 70, 50), plain, true);
+      CorpusReader small(&store_, reader_->info(), 1);
+      const TrainingRows second(&small, tokenizer.get(), WindowIndex(split_.training, 70, 50), plain, true);
+      TrainingRows::Scratch scratch, other;
+      constexpr size_t kRows = 500;
+      std::vector<uint16_t> all(kRows * 50), lengths(kRows);
+      std::vector<uint64_t> windows(kRows);
+      ASSERT_TRUE(rows.fill(9, 0, &scratch, all.data(), lengths, windows.data()).ok());
+      std::mt19937_64 random(21);
+      for (size_t end = kRows; end > 0;) {
+        const size_t count = std::min<size_t>(end, 1 + random() % 40), begin = end - count;
+        std::vector<uint16_t> again(count * 50, 7), some(count);
+        std::vector<uint64_t> from(count);
+        ASSERT_TRUE(second.fill(9, begin, &other, again.data(), some, from.data()).ok());
+        ASSERT_TRUE(std::equal(again.begin(), again.end(), all.begin() + static_cast<ptrdiff_t>(begin * 50)));
+        ASSERT_TRUE(std::equal(some.begin(), some.end(), lengths.begin() + static_cast<ptrdiff_t>(begin)));
+        ASSERT_TRUE(std::equal(from.begin(), from.end(), windows.begin() + static_cast<ptrdiff_t>(begin)));
+        end = begin;
+      }
+      EXPECT_EQ(scratch.rows.cut_tokens, other.rows.cut_tokens);
+    }
   }
 }
 
@@ -117,7 +132,9 @@ TEST_F(Rows, EveryHeldOutTokenButARunsFirstIsATargetOnce) {
       int64_t targets = 0, target_bases = 0;
       for (uint64_t i = 0; i < rows->size(); ++i) {
         std::vector<uint16_t> tokens(static_cast<size_t>(segment));
-        const uint16_t length = rows->row(i, tokens.data());
+        const auto row = rows->row(i, tokens.data());
+        ASSERT_TRUE(row.ok());
+        const uint16_t length = *row;
         ASSERT_GE(length, 2);
         for (size_t t = 1; t < length; ++t) target_bases += tokenizer->characters(tokens[t]);
         targets += length - 1;
