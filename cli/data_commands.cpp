@@ -82,7 +82,7 @@ void add_data(CLI::App& app, Chosen* chosen) {
       "Genomes (FASTA, 2bit, GenBank, EMBL; plain, gzip, bgzip, xz) into a store; the same bytes again are found",
       "strand data build genomes/*.fna.gz --store genomes.store",
       [](CLI::App* command, DataBuildOptions* options) {
-        command->add_option("files", options->files, "files of sequences")->required();
+        command->add_option("files", options->files, "files of sequences; '-' is standard input")->required();
         command->add_option("--annotations", options->annotations, "GFF3 or BED files of this genome");
         command->add_option("--store", options->store, "the store's folder; made when absent")->required();
       },
@@ -145,6 +145,7 @@ void add_tokenizer(CLI::App& app, Chosen* chosen) {
       [](CLI::App* command, TokenizerTrainOptions* options) {
         command->add_option("files", options->files, "FASTA files")->required();
         command->add_option("--vocabulary", options->vocabulary, "ids, special tokens included");
+        command->add_option("--max-length", options->max_length, "letters of the longest token; 32 when not given");
         command->add_option("--holdout-fraction", options->holdout.fraction, "the last part of every record, left out");
         command->add_option("--output", options->output, "the file to write")->required();
       },
@@ -152,7 +153,9 @@ void add_tokenizer(CLI::App& app, Chosen* chosen) {
   add<TokenizerEncodeOptions>(
       *group, chosen, "encode", "The ids of a sequence", "strand tokenizer encode tokenizer.json ACGTACGT",
       [](CLI::App* command, TokenizerEncodeOptions* options) {
-        command->add_option("tokenizer", options->tokenizer, "nucleotide, kmer:K, or a tokenizer's file or folder")
+        command
+            ->add_option("tokenizer", options->tokenizer,
+                         "nucleotide, kmer:K, overlapping:K, or a tokenizer's file or folder")
             ->required();
         command->add_option("text", options->text, "bases")->required();
       },
@@ -160,7 +163,9 @@ void add_tokenizer(CLI::App& app, Chosen* chosen) {
   add<TokenizerDecodeOptions>(
       *group, chosen, "decode", "The sequence of ids", "strand tokenizer decode tokenizer.json 5 6 7 8",
       [](CLI::App* command, TokenizerDecodeOptions* options) {
-        command->add_option("tokenizer", options->tokenizer, "nucleotide, kmer:K, or a tokenizer's file or folder")
+        command
+            ->add_option("tokenizer", options->tokenizer,
+                         "nucleotide, kmer:K, overlapping:K, or a tokenizer's file or folder")
             ->required();
         command->add_option("ids", options->ids, "token ids")->required();
       },

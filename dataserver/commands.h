@@ -105,12 +105,14 @@ Result<DataLeaksReport> data_leaks(const DataLeaksOptions& options);
 struct TokenizerTrainOptions {
   std::vector<std::string> files;
   int64_t vocabulary = 4096;
+  int64_t max_length = 32;  // letters of the longest token; 2 to 255
   HoldoutSpec holdout;
   std::string output;  // tokenizer.json, written atomically
 };
 Result<CommandReport> tokenizer_train(const TokenizerTrainOptions& options);
 
-// strand tokenizer encode | decode. `tokenizer`: "nucleotide", "kmer:K" or a path (tokenizer/open_tokenizer.h).
+// strand tokenizer encode | decode. `tokenizer`: "nucleotide", "kmer:K",
+// "overlapping:K" or a path (tokenizer/open_tokenizer.h).
 struct TokenizerEncodeOptions {
   std::string tokenizer;
   std::string text;

@@ -16,10 +16,11 @@ std::string derived_key(const char* kind, const CorpusInfo& info, const std::str
   return concat("derived/", kind, "/", hash128(concat(info.content.hex(), " ", split_text, " ", rest)).hex());
 }
 
-Result<std::unique_ptr<Tokenizer>> trained_bpe(const DataHome& home, int64_t vocabulary, CorpusReader* reader,
+Result<std::unique_ptr<Tokenizer>> trained_bpe(const DataHome& home, const TokenizerSpec& spec, CorpusReader* reader,
                                                const Split& split, const std::string& split_text) {
   BpeTrainOptions options;
-  options.vocabulary = static_cast<int32_t>(vocabulary);
+  options.vocabulary = static_cast<int32_t>(spec.vocabulary);
+  options.max_token_length = static_cast<int32_t>(spec.max_length);
   const std::string key =
       derived_key("bpe", reader->info(), split_text, concat(options.vocabulary, " ", options.max_token_length));
   const auto kept = home.store->get(key);
@@ -51,8 +52,12 @@ Status write_copy(const DataHome& home, const Tokenizer& tokenizer) {
 Result<std::unique_ptr<Tokenizer>> ready_tokenizer(const DataHome& home, const TokenizerSpec& spec) {
   std::unique_ptr<Tokenizer> tokenizer;
   switch (spec.kind) {
-    case TokenizerKind::kNucleotide: tokenizer = make_nucleotide_tokenizer(); break;
-    case TokenizerKind::kKmer: tokenizer = make_kmer_tokenizer(static_cast<int>(spec.k)); break;
+    case TokenizerKind::kNucleotide: tokenizer = make_nucleotide_tokenizer(spec.bos_eos); break;
+    case TokenizerKind::kKmer: {
+      const int k = static_cast<int>(spec.k);
+      tokenizer = spec.overlapping ? make_overlapping_tokenizer(k) : make_kmer_tokenizer(k);
+      break;
+    }
     case TokenizerKind::kBpe:
       return bad_input("tokenizer.kind = \"bpe\" is trained on a genome, and here is none; use kind = \"file\"");
     case TokenizerKind::kFile: {
@@ -91,7 +96,7 @@ Result<std::vector<std::string>> sample_training(CorpusReader* reader, const std
 Result<std::unique_ptr<Tokenizer>> open_tokenizer(const DataHome& home, const TokenizerSpec& spec, CorpusReader* reader,
                                                   const Split& split, const std::string& split_text) {
   if (spec.kind != TokenizerKind::kBpe) return ready_tokenizer(home, spec);
-  STRAND_ASSIGN(auto tokenizer, trained_bpe(home, spec.vocabulary, reader, split, split_text));
+  STRAND_ASSIGN(auto tokenizer, trained_bpe(home, spec, reader, split, split_text));
   STRAND_TRY(write_copy(home, *tokenizer));
   return tokenizer;
 }
@@ -100,7 +105,9 @@ Status check_tokenizer(const Tokenizer& tokenizer, int64_t model_vocabulary) {
   std::vector<int32_t> ids;
   for (const char letter : kBaseLetters) {
     ids.clear();
-    tokenizer.encode(std::string_view(&letter, 1), &ids);
+    // Of overlapping k-mers, as many as make a token.
+    for (size_t count = 1; ids.empty() && count <= kLongestKmer; ++count)
+      tokenizer.encode(std::string(count, letter), &ids);
     if (ids.size() != 1 || ids[0] == tokenizer.specials().unknown || tokenizer.characters(ids[0]) != 1) {
       return bad_input(
           concat("tokenizer: no id for the base ", letter,
@@ -148,7 +155,7 @@ Result<int64_t> default_segment_bases(const DataHome& home, const TokenizerSpec&
                                       int64_t segment, CorpusReader* reader, const Split& split,
                                       const std::string& split_text) {
   if (spec.kind == TokenizerKind::kNucleotide) return segment;
-  if (spec.kind == TokenizerKind::kKmer) return segment * spec.k;
+  if (spec.kind == TokenizerKind::kKmer) return spec.overlapping ? segment + spec.k - 1 : segment * spec.k;
   const std::string key =
       derived_key("window", reader->info(), split_text, concat(tokenizer.fingerprint().hex(), " ", segment));
   const auto kept = home.store->get(key);

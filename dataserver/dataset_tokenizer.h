@@ -28,7 +28,8 @@ Result<std::unique_ptr<Tokenizer>> ready_tokenizer(const DataHome& home, const T
 // kBadInput when A, C, G or T has no id of its own, an id exceeds 16 bits, or the model (unless 0) has fewer ids.
 Status check_tokenizer(const Tokenizer& tokenizer, int64_t model_vocabulary);
 
-// The window that `segment` tokens fill: segment (one base per token), k x segment (k-mers); for BPE the 1st
+// The window that `segment` tokens fill: segment (one base per token), k x segment (k-mers), segment + k - 1
+// (overlapping ones); for BPE the 1st
 // percentile, over all rows of `segment` consecutive tokens of the training bases, of the bases they cover: 99 windows
 // of 100 need no more than `segment` tokens. Kept in the store with the tokenizer.
 Result<int64_t> default_segment_bases(const DataHome& home, const TokenizerSpec& spec, const Tokenizer& tokenizer,

@@ -19,6 +19,7 @@ Result<std::unique_ptr<Tokenizer>> train_in(FileSystem* fs, const std::string& f
   TokenizerSpec spec;
   spec.kind = TokenizerKind::kBpe;
   spec.vocabulary = options.vocabulary;
+  spec.max_length = options.max_length;
   return open_tokenizer(home, spec, &reader, *split, "");
 }
 
@@ -26,6 +27,9 @@ Result<std::unique_ptr<Tokenizer>> train_in(FileSystem* fs, const std::string& f
 
 Result<CommandReport> tokenizer_train(const TokenizerTrainOptions& options) {
   if (options.output.empty()) return bad_input("--output is missing; give the tokenizer.json to write");
+  if (options.max_length < 2 || options.max_length > 255) {
+    return bad_input(concat("--max-length ", options.max_length, "; expected 2 to 255 letters"));
+  }
   const auto fs = make_posix_file_system();
   const std::string folder = options.output + ".building";
   STRAND_TRY(fs->remove_tree(folder));

@@ -26,11 +26,11 @@ std::vector<std::string> kmer_vocabulary(int k) {
   return tokens;
 }
 
-std::unique_ptr<Tokenizer> make_nucleotide_tokenizer() {
+std::unique_ptr<Tokenizer> make_nucleotide_tokenizer(bool bos_eos) {
   TokenList list;
   list.tokens = nucleotide_vocabulary();
   list.specials = {.unknown = 4, .cls = 2, .sep = 3, .pad = 0, .mask = 1, .bos = 11, .eos = 12};
-  list.frame = {{2}, {3}};
+  list.frame = bos_eos ? SequenceFrame{{2, 11}, {12, 3}} : SequenceFrame{{2}, {3}};
   return make_list_tokenizer(std::move(list));
 }
 

@@ -226,6 +226,12 @@ TokenIds ids_of(const std::vector<std::string>& tokens) {
   return ids;
 }
 
+// The k of which these are the overlapping k-mers; 0 for other lists.
+int overlapping_length(const std::vector<std::string>& tokens) {
+  const auto k = static_cast<int>(tokens.back().size());
+  return k <= kLongestKmer && tokens == overlapping_vocabulary(k) ? k : 0;
+}
+
 // With specials by name or config; `unknown` unless it is -1; an unknown token must be there.
 Result<TokenList> named_list(const FilePlace& place, std::vector<std::string> tokens, const TokenizerConfig& config,
                              int32_t unknown) {
@@ -297,7 +303,10 @@ Result<std::unique_ptr<Tokenizer>> read_word_level(const FilePlace& place, const
   if (found == ids.end()) return place.wrong("model.unk_token", "a token of model.vocab", unknown);
   STRAND_ASSIGN(TokenList list, named_list(place, std::move(tokens), config, found->second));
   STRAND_ASSIGN(list.frame, read_frame(place, get(document, "post_processor"), ids));
-  auto tokenizer = make_list_tokenizer(std::move(list));
+  std::unique_ptr<Tokenizer> tokenizer;
+  const Json& cut = get(document, "pre_tokenizer");
+  const int k = cut.is_object() && get(cut, "type") == "WhitespaceSplit" ? overlapping_length(list.tokens) : 0;
+  tokenizer = k > 0 ? make_overlapping_tokenizer(k) : make_list_tokenizer(std::move(list));
   const auto ours = parse_json(tokenizer->to_json(), place.origin());
   if (!ours.ok() || ours.value() != document) {
     return place.refused("model",

@@ -34,6 +34,8 @@ std::unique_ptr<Tokenizer> make_list_tokenizer(TokenList list);
 std::vector<std::string> nucleotide_vocabulary();
 std::vector<std::string> kmer_vocabulary(int k);
 size_t kmer_vocabulary_size(int k);
+// Of make_overlapping_tokenizer.
+std::vector<std::string> overlapping_vocabulary(int k);
 
 // A vocab.txt: one token in each line, the first has id 0. kBadInput names `origin`, the line and the mend.
 Result<std::unique_ptr<Tokenizer>> parse_vocab_txt(std::string_view text, const std::string& origin,

@@ -71,6 +71,13 @@ Result<std::unique_ptr<Tokenizer>> open_tokenizer(FileSystem& fs, const std::str
 
 Result<std::unique_ptr<Tokenizer>> open_named_tokenizer(FileSystem& fs, const std::string& name) {
   if (name == "nucleotide") return make_nucleotide_tokenizer();
+  if (name.starts_with("overlapping:")) {
+    const std::string k = name.substr(name.find(':') + 1);
+    if (k.size() != 1 || k[0] < '1' || k[0] > '7') {
+      return bad_input(concat("--tokenizer ", name, ": expected overlapping:K with K from 1 to 7"));
+    }
+    return make_overlapping_tokenizer(k[0] - '0');
+  }
   if (name.starts_with("kmer:")) {
     const std::string k = name.substr(5);
     if (k.size() != 1 || k[0] < '1' || k[0] > '7') {
@@ -80,10 +87,11 @@ Result<std::unique_ptr<Tokenizer>> open_named_tokenizer(FileSystem& fs, const st
   }
   auto opened = open_tokenizer(fs, name);
   if (!opened.ok() && !fs.exists(name)) {
-    return bad_input(concat("--tokenizer ", name,
-                            ": expected nucleotide, kmer:K, or a tokenizer.json, vocab.json, vocab.txt or folder of"
-                            " these (",
-                            opened.error().message(), ")"));
+    return bad_input(
+        concat("--tokenizer ", name,
+               ": expected nucleotide, kmer:K, overlapping:K, or a tokenizer.json, vocab.json, vocab.txt or folder of"
+               " these (",
+               opened.error().message(), ")"));
   }
   return opened;
 }

@@ -55,10 +55,16 @@ class Tokenizer {
 };
 
 // The 16-entry vocabulary of DNA FM (reference: lingo-dnafm-formats.md section C); one token per base.
-std::unique_ptr<Tokenizer> make_nucleotide_tokenizer();
+// Around a row [CLS] x [SEP], or [CLS] [BOS] x [EOS] [SEP].
+std::unique_ptr<Tokenizer> make_nucleotide_tokenizer(bool bos_eos = false);
 // Non-overlapping k-mers in Nucleotide Transformer's order and remainder rule; 1 <= k <= kLongestKmer.
 inline constexpr int kLongestKmer = 8;
 std::unique_ptr<Tokenizer> make_kmer_tokenizer(int k);
+// DNABERT's overlapping k-mers: a token for each letter but the last k - 1, of it and the next ones; unknown where one
+// of them is not A, C, G or T. Ids: [PAD] [UNK] [CLS] [SEP] [MASK], then the k-mers in the order of A, T, C, G (its
+// published vocab.txt). characters() of a k-mer is 1: the letter that it adds to those before it. decode() joins what
+// overlaps. Its files hold the k-mers as words, since other tools are given a text of k-mers with blanks between.
+std::unique_ptr<Tokenizer> make_overlapping_tokenizer(int k);
 // A Hugging Face tokenizer.json with a BPE model: over words of letters (DNABERT-2, Omni-DNA) or over bytes (GPT-2,
 // OPT). `origin` names the file in errors. Also reads what to_json() of the two above writes. Letters are not
 // upper-cased by any of them. Files of the other layouts: open_tokenizer.h.

@@ -85,5 +85,50 @@ TEST(Letters, FingerprintsDiffer) {
   EXPECT_NE(make_kmer_tokenizer(2)->fingerprint(), make_kmer_tokenizer(3)->fingerprint());
 }
 
+TEST(Nucleotide, BosAndEosInTheFrame) {
+  const auto tokenizer = make_nucleotide_tokenizer(true);
+  EXPECT_EQ(tokenizer->frame(), (SequenceFrame{{2, 11}, {12, 3}}));
+  const auto again = parse_tokenizer_json(tokenizer->to_json(), "tokenizer.json");
+  ASSERT_TRUE(again.ok()) << again.error().message();
+  EXPECT_EQ(again.value()->frame(), tokenizer->frame());
+}
+
+TEST(Overlapping, DnabertsIdsAndRule) {
+  const auto tokenizer = make_overlapping_tokenizer(3);
+  // vocab.txt of DNABERT's 3-mers: line 5 is AAA, 6 AAT, 9 ATA, 68 GGG.
+  EXPECT_EQ(tokenizer->vocabulary(), 69);
+  EXPECT_EQ(encode(*tokenizer, "AAATA"), (Ids{5, 6, 9}));
+  EXPECT_EQ(encode(*tokenizer, "GGGG"), (Ids{68, 68}));
+  EXPECT_EQ(encode(*tokenizer, "AA"), Ids{});
+  EXPECT_EQ(encode(*tokenizer, "AAANAAA"), (Ids{5, 1, 1, 1, 5}));
+  EXPECT_EQ(tokenizer->decode({2, 5, 6, 9, 3}), "[CLS]AAATA[SEP]");
+  EXPECT_EQ(tokenizer->decode({5, 68}), "AAAGGG");
+  EXPECT_EQ(make_overlapping_tokenizer(6)->vocabulary(), 4101);
+}
+
+TEST(Overlapping, ATokenForEveryLetterButTheLast) {
+  std::mt19937 random(22);
+  for (const int k : {1, 2, 3, 6}) {
+    const auto tokenizer = make_overlapping_tokenizer(k);
+    for (int n = 0; n < 50; ++n) {
+      std::string text;
+      for (size_t i = static_cast<size_t>(k) + random() % 100; i > 0; --i) text += "ACGT"[random() % 4];
+      const Ids ids = encode(*tokenizer, text);
+      ASSERT_EQ(ids.size(), text.size() - static_cast<size_t>(k) + 1);
+      for (size_t i = 0; i < ids.size(); ++i) {
+        ASSERT_EQ(tokenizer->decode({ids[i]}), text.substr(i, static_cast<size_t>(k)));
+        ASSERT_EQ(tokenizer->characters(ids[i]), 1);
+      }
+      if (k > 1) {
+        ASSERT_EQ(tokenizer->decode(ids), text);
+      }
+    }
+    const auto again = parse_tokenizer_json(tokenizer->to_json(), "tokenizer.json");
+    ASSERT_TRUE(again.ok()) << again.error().message();
+    EXPECT_EQ(again.value()->fingerprint(), tokenizer->fingerprint());
+    EXPECT_EQ(again.value()->to_json(), tokenizer->to_json());
+  }
+}
+
 }  // namespace
 }  // namespace strand
