@@ -25,10 +25,27 @@ void add_objective(const ObjectiveSpec& o, Parts* parts) {
                           std::bit_cast<uint64_t>(o.random), " ", static_cast<int>(o.random_ids), " ", o.max_ngram));
 }
 
+void add_mixing(const DataSpec& data, Parts* parts) {
+  parts->push_back(concat("mixing ", data.shift, " ", data.packing, " ", std::bit_cast<uint64_t>(data.temperature), " ",
+                          data.sources.size(), " ", data.mixture.size()));
+  add_list(data.holdout.sources, parts);
+  for (const SourceSpec& source : data.sources) {
+    parts->push_back(source.name);
+    parts->push_back(concat(std::bit_cast<uint64_t>(source.weight)));
+    add_list(source.files, parts);
+  }
+  for (const MixtureSpec& mixture : data.mixture) {
+    std::string weights = concat(mixture.from_step);
+    for (const double weight : mixture.weights) weights += concat(" ", std::bit_cast<uint64_t>(weight));
+    parts->push_back(std::move(weights));
+  }
+}
+
 void add_task(const TaskSpec& t, Parts* parts) {
   parts->push_back(concat("task ", static_cast<int>(t.kind), " ", t.classes, " ", t.folds, " ", t.fold, " ",
                           t.split_seed, " ", std::bit_cast<uint64_t>(t.dev_fraction), " ", t.standardize, " ",
-                          t.special_tokens, " ", t.reverse_complement, " ", static_cast<int>(t.too_long)));
+                          t.special_tokens, " ", t.reverse_complement, " ", static_cast<int>(t.too_long), " ",
+                          t.sort_by_length));
   add_list({t.train, t.dev, t.test, t.sequence, t.label, t.prefix, t.suffix}, parts);
   add_list(t.labels, parts);
   add_list(t.class_names, parts);
@@ -82,6 +99,8 @@ std::string DatasetSpec::key() const {
     parts.push_back(interval.record);
     parts.push_back(concat("excluded ", interval.begin, " ", interval.end));
   }
+  add_mixing(data, &parts);
+  parts.push_back(concat(tokenizer.overlapping, " ", tokenizer.bos_eos, " ", tokenizer.max_length));
   if (masked) add_objective(*masked, &parts);
   if (task) add_task(*task, &parts);
   std::string key;

@@ -10,6 +10,7 @@
 #include "dataserver/corpus/corpus_reader.h"
 #include "dataserver/corpus/corpus_store.h"
 #include "dataserver/corpus/exclusions.h"
+#include "dataserver/sampler/sampler.h"
 #include "dataserver/tokenizer/tokenizer.h"
 #include "shared/base/clock.h"
 #include "shared/base/result.h"
@@ -101,6 +102,8 @@ class Dataset {
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   // Which bases train and which are held out; null for a task.
   virtual const Split* split() const { return nullptr; }
+  // Which sample each training row comes from.
+  virtual RowOrder order() const { return {summary_.segments, false}; }
 
   // Rows [first_row, first_row + rows) of the run with this seed, or of a fixed set. Thread-safe, pure.
   // kBadInput for rows of a fixed set that do not exist and for more than kMostRows rows.

@@ -4,6 +4,7 @@
 #include "dataserver/commands.h"
 #include "dataserver/corpus/corpus_reader.h"
 #include "dataserver/corpus/exclusions.h"
+#include "dataserver/corpus/joined_corpus.h"
 #include "dataserver/dataset.h"
 #include "dataserver/examples/task_split.h"
 #include "dataserver/tables/labels.h"
@@ -77,7 +78,7 @@ class Exporter {
   }
 
   Status write_split(const DataHome& home, const JobSpec& job) {
-    STRAND_ASSIGN(CorpusInfo info, find_corpus(home.store.get(), job.data.files));
+    STRAND_ASSIGN(CorpusInfo info, find_data(home.store.get(), job.data));
     STRAND_ASSIGN(const Split split, split_data(info, job.data));
     const std::string set = options_.set.empty() ? "training" : options_.set;
     const bool training = set == "training";

@@ -5,8 +5,11 @@
 
 #include "dataserver/corpus/alphabet.h"
 #include "dataserver/corpus/exclusions.h"
+#include "dataserver/corpus/joined_corpus.h"
 #include "dataserver/dataset_tokenizer.h"
+#include "dataserver/examples/source_order.h"
 #include "dataserver/markov/markov.h"
+#include "dataserver/packing.h"
 #include "dataserver/sampler/sampler.h"
 #include "shared/base/text.h"
 
@@ -77,9 +80,9 @@ Result<std::shared_ptr<const Dataset>> GenomeDataset::open(const DataHome& home,
   std::shared_ptr<GenomeDataset> dataset(new GenomeDataset);
   dataset->home_ = home;
   const auto building = [&](double share) { return progress(0.5 * share); };
-  STRAND_ASSIGN(CorpusInfo info, home.read_only ? find_corpus(home.store.get(), spec.data.files)
-                                                : build_corpus(home.store.get(), spec.data.files, building));
-  STRAND_TRY(note_built(home, info.id));
+  STRAND_ASSIGN(CorpusInfo info, home.read_only ? find_data(home.store.get(), spec.data)
+                                                : build_data(home.store.get(), spec.data, building));
+  for (const std::string& id : stored_ids(info)) STRAND_TRY(note_built(home, id));
   STRAND_ASSIGN(dataset->split_, split_data(info, spec.data));
   dataset->split_text_ = describe_split(dataset->split_);
   dataset->reader_ = std::make_unique<CorpusReader>(home.store.get(), std::move(info));
@@ -89,7 +92,9 @@ Result<std::shared_ptr<const Dataset>> GenomeDataset::open(const DataHome& home,
   STRAND_TRY(check_tokenizer(*dataset->tokenizer_, spec.model_vocabulary));
   STRAND_TRY(dataset->set_style(spec));
   STRAND_TRY(stage(0.9));
-  STRAND_TRY(dataset->cut_rows(spec));
+  STRAND_TRY(spec.data.packing ? dataset->pack_rows(spec, [&](double share) { return progress(0.9 + 0.05 * share); })
+                               : dataset->cut_windows(spec));
+  STRAND_TRY(dataset->cut_held_out());
   STRAND_TRY(dataset->check(spec));
   STRAND_TRY(dataset->describe(spec));
   STRAND_TRY(stage(1));
@@ -109,7 +114,18 @@ Status GenomeDataset::set_style(const DatasetSpec& spec) {
   return {};
 }
 
-Status GenomeDataset::cut_rows(const DatasetSpec& spec) {
+// Of each source; without sources of all.
+std::vector<uint64_t> GenomeDataset::windows_of_parts(const WindowIndex& windows) const {
+  const std::vector<CorpusPart>& parts = reader_->info().parts;
+  std::vector<uint64_t> counts;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const uint64_t end = i + 1 == parts.size() ? windows.size() : windows.before(parts[i + 1].first_record);
+    counts.push_back(end - windows.before(parts[i].first_record));
+  }
+  return parts.empty() ? std::vector<uint64_t>{windows.size()} : counts;
+}
+
+Status GenomeDataset::cut_windows(const DatasetSpec& spec) {
   segment_bases_ = spec.data.segment_bases;
   if (segment_bases_ == 0) {
     STRAND_ASSIGN(segment_bases_, default_segment_bases(home_, spec.tokenizer, *tokenizer_, style_.room(),
@@ -120,9 +136,20 @@ Status GenomeDataset::cut_rows(const DatasetSpec& spec) {
     return bad_input(concat("data.segment_bases = ", segment_bases_, ", data.stride = ", stride_,
                             "; expected at least 2 and at least 1 base"));
   }
-  training_ = std::make_unique<TrainingRows>(reader_.get(), tokenizer_.get(),
-                                             WindowIndex(split_.training, segment_bases_, stride_), style_,
-                                             spec.data.reverse_complement);
+  WindowIndex windows(split_.training, segment_bases_, stride_);
+  STRAND_ASSIGN(order_, row_order(spec.data, reader_->info(), windows_of_parts(windows), spec.rows_per_step));
+  training_ = std::make_unique<TrainingRows>(reader_.get(), tokenizer_.get(), std::move(windows), style_, order_);
+  return {};
+}
+
+Status GenomeDataset::pack_rows(const DatasetSpec& spec, const Progress& go_on) {
+  STRAND_ASSIGN(
+      packed_, open_packed_rows(home_, spec.tokenizer, *tokenizer_, reader_.get(), split_, split_text_, style_, go_on));
+  STRAND_ASSIGN(order_, row_order(spec.data, reader_->info(), packed_->rows_of_parts(), spec.rows_per_step));
+  return {};
+}
+
+Status GenomeDataset::cut_held_out() {
   const std::string tokens_of =
       concat(reader_->info().content.hex(), " ", split_text_, " ", tokenizer_->fingerprint().hex());
   STRAND_ASSIGN(HeldOutRows held_out,
@@ -134,15 +161,16 @@ Status GenomeDataset::cut_rows(const DatasetSpec& spec) {
 }
 
 Status GenomeDataset::check(const DatasetSpec& spec) const {
-  const uint64_t segments = training_->segments();
+  const uint64_t segments = order_.segments();
   if (segments == 0) {
     return bad_input("no training segment: every training run has a single base; give more data.files");
   }
   if (spec.rows_per_step > 0 && static_cast<uint64_t>(spec.rows_per_step) > segments) {
     return bad_input(concat("more segments than data: one step takes ", spec.rows_per_step,
                             " rows (train.lanes x micro_batches_per_lane x micro_batch) but the training data has ",
-                            segments, " segments of ", segment_bases_,
-                            " bases: lower train.lanes or train.micro_batch, shorten data.stride, or give more data"));
+                            segments, packed_ ? " packed rows" : concat(" segments of ", segment_bases_, " bases"),
+                            ": lower train.lanes or train.micro_batch, ",
+                            packed_ ? "shorten data.segment" : "shorten data.stride", ", or give more data"));
   }
   if (!spec.data.holdout.empty() && held_out_->size() == 0) {
     return bad_input(concat("data.holdout: the ", split_.held_out_bases,
@@ -163,11 +191,14 @@ Status GenomeDataset::describe(const DatasetSpec& spec) {
   if (!spec.data.exclude.empty()) {  // the runs of "holdout" leave it out; this field says why they differ
     summary_.fields.insert(summary_.fields.begin() + 1, {"exclude", describe_exclusion(split_)});
   }
+  if (packed_) summary_.fields.push_back({"packing", concat("separator ", separator_of(*tokenizer_))});
+  const std::vector<FingerprintField> of_order = order_fields(spec.data, order_);
+  summary_.fields.insert(summary_.fields.end(), of_order.begin(), of_order.end());
   if (spec.masked) {
     const std::vector<FingerprintField> more = masking_fields(*spec.masked, style_.frame);
     summary_.fields.insert(summary_.fields.end(), more.begin(), more.end());
   }
-  summary_.segments = training_->segments();
+  summary_.segments = order_.segments();
   summary_.eval_rows = held_out_->size();
   summary_.segment = spec.data.segment;
   summary_.targets = masking_.has_value();
@@ -202,10 +233,23 @@ Status GenomeDataset::sum_masked_bases() {
   return home_.store->write(batch);
 }
 
+Status GenomeDataset::fill_packed(uint64_t seed, uint64_t first_row, RowBlock* block) const {
+  PackedRows::Scratch scratch;
+  for (size_t i = 0; i < block->lengths.size(); ++i) {
+    const SampledRow sampled = order_.row(seed, first_row + i);
+    block->samples[i] = sampled.window;
+    STRAND_ASSIGN(block->lengths[i], packed_->row(sampled.window, sampled.reverse_complement, &scratch,
+                                                  block->tokens.data() + i * static_cast<size_t>(style_.segment)));
+  }
+  block->cut_tokens = scratch.cut_tokens;
+  return {};
+}
+
 Status GenomeDataset::fill(uint64_t seed, RowSet set, uint64_t first_row, RowBlock* block) const {
   const auto segment = static_cast<size_t>(style_.segment);
   const bool training = set == RowSet::kTraining;
-  if (training) {
+  if (training && packed_) STRAND_TRY(fill_packed(seed, first_row, block));
+  if (training && training_) {
     TrainingRows::Scratch scratch;
     STRAND_TRY(training_->fill(seed, first_row, &scratch, block->tokens.data(), block->lengths, block->samples.data()));
     block->cut_tokens = scratch.rows.cut_tokens;

@@ -10,6 +10,7 @@
 #include "dataserver/dataset.h"
 #include "dataserver/examples/held_out_rows.h"
 #include "dataserver/examples/masking.h"
+#include "dataserver/examples/packed_rows.h"
 #include "dataserver/examples/rows.h"
 
 namespace strand {
@@ -23,6 +24,7 @@ class GenomeDataset final : public Dataset {
                                                      const Progress& progress);
 
   const Split* split() const override { return &split_; }
+  RowOrder order() const override { return order_; }
   CacheUse cache_use() const override { return reader_->cache_use(); }
   Result<std::vector<double>> markov_bits() const override;
 
@@ -32,7 +34,11 @@ class GenomeDataset final : public Dataset {
  private:
   GenomeDataset() = default;
   Status set_style(const DatasetSpec& spec);
-  Status cut_rows(const DatasetSpec& spec);
+  std::vector<uint64_t> windows_of_parts(const WindowIndex& windows) const;
+  Status cut_windows(const DatasetSpec& spec);
+  Status pack_rows(const DatasetSpec& spec, const Progress& go_on);
+  Status cut_held_out();
+  Status fill_packed(uint64_t seed, uint64_t first_row, RowBlock* block) const;
   Status describe(const DatasetSpec& spec);
   Status sum_masked_bases();
   Status check(const DatasetSpec& spec) const;
@@ -44,7 +50,9 @@ class GenomeDataset final : public Dataset {
   RowStyle style_;
   std::optional<MaskingRules> masking_;
   int64_t segment_bases_ = 0, stride_ = 0;
-  std::unique_ptr<TrainingRows> training_;
+  RowOrder order_;
+  std::unique_ptr<TrainingRows> training_;  // or
+  std::unique_ptr<PackedRows> packed_;
   std::unique_ptr<HeldOutRows> held_out_;
 };
 

@@ -32,6 +32,13 @@ struct RecordInfo {
   std::vector<BaseRun> other;  // maximal runs of letters that are not A C G T, in order
 };
 
+// A source within a data set joined from several (joined_corpus.h).
+struct CorpusPart {
+  std::string name;
+  std::string id;  // of its own data set in the store
+  uint64_t first_record = 0, first_file = 0;
+};
+
 struct CorpusInfo {
   std::string id;  // 32 digits, of the files as stored and their order: names this data set in the store
   std::vector<std::string> files;
@@ -39,7 +46,8 @@ struct CorpusInfo {
   std::vector<RecordInfo> records;
   Digest128 content;  // names, lengths and upper-case letters of all records, in order
   int64_t bases = 0;
-  int64_t counts[5] = {};  // A, C, G, T, other
+  int64_t counts[5] = {};         // A, C, G, T, other
+  std::vector<CorpusPart> parts;  // none but in a joined one, which is never stored
 };
 
 std::string corpus_id(const std::vector<FileIdentity>& identities);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "dataserver/corpus/corpus_store.h"
+#include "dataserver/corpus/joined_corpus.h"
 #include "shared/base/check.h"
 
 namespace strand {
@@ -44,7 +44,7 @@ void CorpusReader::check(const BaseRun& run) const {
 }
 
 Result<std::shared_ptr<const Chunk>> CorpusReader::load(uint64_t record, uint64_t index) {
-  STRAND_ASSIGN(const std::string value, store_->get(chunk_key(info_.id, record, index)));
+  STRAND_ASSIGN(const std::string value, store_->get(stored_chunk_key(info_, record, index)));
   STRAND_ASSIGN(Chunk decoded, decode_chunk(value));
   const int64_t expected =
       std::min(kChunkBases, info_.records[record].bases - static_cast<int64_t>(index) * kChunkBases);

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <map>
 #include <string_view>
 
 #include "dataserver/corpus/genome_file.h"
+#include "dataserver/corpus/record_names.h"
 #include "shared/base/text.h"
 
 namespace strand {
@@ -31,9 +31,7 @@ bool to_number(std::string_view text, int64_t* value) {
 class BedReader {
  public:
   BedReader(const CorpusInfo& info, std::string file, std::vector<BaseRun>* runs)
-      : info_(info), file_(std::move(file)), runs_(runs) {
-    for (uint64_t i = 0; i < info.records.size(); ++i) records_[info.records[i].name] = i;
-  }
+      : info_(info), file_(std::move(file)), runs_(runs), names_(info) {}
 
   Status read() {
     STRAND_ASSIGN(const auto file, GenomeFile::open(file_));
@@ -75,25 +73,15 @@ class BedReader {
       return at(concat("expected a record, its begin and its end between tabs, found '", whole.substr(0, 80), "'"));
     }
     ++intervals_;
-    const auto record = records_.find(name);
-    if (record == records_.end()) return unknown(name);
-    const int64_t bases = info_.records[record->second].bases;
+    const auto record = names_.find(name);
+    if (!record.ok()) return at(concat(record.error().message(), " The names must be those of data.files"));
+    const int64_t bases = info_.records[*record].bases;
     if (begin < 0 || begin > end || end > bases) {
       return at(concat("expected 0 <= begin <= end <= ", bases, ", the length of '", name, "'; found ", begin, " and ",
                        end, ": mend the line, or give the genome that the intervals were made for"));
     }
-    if (begin < end) runs_->push_back({record->second, begin, end});
+    if (begin < end) runs_->push_back({*record, begin, end});
     return {};
-  }
-
-  Status unknown(const std::string& name) const {
-    std::vector<std::string> known;
-    for (const auto& [record, index] : records_) known.push_back(record);
-    const std::string near = nearest_name(name, known);
-    return at(concat("no record is named '", name, "'; ",
-                     near.empty() ? concat("the first record is '", info_.records.front().name, "'")
-                                  : concat("did you mean '", near, "'?"),
-                     " The names must be those of data.files"));
   }
 
   Error at(const std::string& message) const { return bad_input(concat(file_, ": line ", line_, ": ", message)); }
@@ -101,7 +89,7 @@ class BedReader {
   const CorpusInfo& info_;
   std::string file_;
   std::vector<BaseRun>* runs_;
-  std::map<std::string, uint64_t> records_;
+  RecordNames names_;
   std::string pending_;  // of the line that has not ended
   int64_t line_ = 1;
   int64_t intervals_ = 0;
@@ -122,7 +110,7 @@ Result<std::vector<BaseRun>> excluded_runs(const CorpusInfo& info, const Exclude
 
 Result<Split> split_data(const CorpusInfo& info, const DataSpec& data) {
   STRAND_ASSIGN(const std::vector<BaseRun> excluded, excluded_runs(info, data.exclude));
-  return split_corpus(info, data.holdout, data.files, excluded);
+  return split_corpus(info, data.holdout, data.all_files(), excluded);
 }
 
 }  // namespace strand

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
+#include "dataserver/corpus/record_names.h"
 #include "shared/base/text.h"
 
 namespace strand {
@@ -13,22 +13,10 @@ namespace {
 // Held-out intervals of every record; sorted and merged later.
 using Intervals = std::vector<std::vector<BaseRun>>;
 
-std::map<std::string, uint64_t> records_by_name(const CorpusInfo& info) {
-  std::map<std::string, uint64_t> names;
-  for (uint64_t i = 0; i < info.records.size(); ++i) names[info.records[i].name] = i;
-  return names;
-}
-
-Result<uint64_t> find_record(const std::map<std::string, uint64_t>& names, const std::string& name,
-                             const std::string& key) {
-  const auto found = names.find(name);
-  if (found != names.end()) return found->second;
-  std::vector<std::string> known;
-  for (const auto& [known_name, index] : names) known.push_back(known_name);
-  const std::string near = nearest_name(name, known);
-  return bad_input(concat(
-      key, ": no record is named '", name, "'; ",
-      near.empty() ? concat("the first record is '", known.front(), "'") : concat("did you mean '", near, "'?")));
+Result<uint64_t> find_record(const RecordNames& names, const std::string& name, const std::string& key) {
+  auto found = names.find(name);
+  if (!found.ok()) return found.error().with_context(key);
+  return found;
 }
 
 Status add_file(const CorpusInfo& info, const std::vector<std::string>& files, const std::string& wanted,
@@ -45,8 +33,21 @@ Status add_file(const CorpusInfo& info, const std::vector<std::string>& files, c
   return {};
 }
 
-Result<BaseRun> find_run(const CorpusInfo& info, const std::map<std::string, uint64_t>& names,
-                         const HoldoutInterval& interval, const std::string& key) {
+Status add_source(const CorpusInfo& info, const std::string& wanted, Intervals* intervals) {
+  for (size_t part = 0; part < info.parts.size(); ++part) {
+    if (info.parts[part].name != wanted) continue;
+    const bool last = part + 1 == info.parts.size();
+    const uint64_t end = last ? info.records.size() : info.parts[part + 1].first_record;
+    for (uint64_t i = info.parts[part].first_record; i < end; ++i) {
+      (*intervals)[i].push_back({i, 0, info.records[i].bases});
+    }
+    return {};
+  }
+  return bad_input(concat("data.holdout.sources: no source is named '", wanted, "'"));
+}
+
+Result<BaseRun> find_run(const CorpusInfo& info, const RecordNames& names, const HoldoutInterval& interval,
+                         const std::string& key) {
   STRAND_ASSIGN(const uint64_t record, find_record(names, interval.record, key));
   const int64_t bases = info.records[record].bases;
   if (interval.begin < 0 || interval.begin >= interval.end || interval.end > bases) {
@@ -59,9 +60,10 @@ Result<BaseRun> find_run(const CorpusInfo& info, const std::map<std::string, uin
 Result<Intervals> held_out_intervals(const CorpusInfo& info, const HoldoutSpec& holdout,
                                      const std::vector<std::string>& files) {
   const int ways = (holdout.fraction != 0 ? 1 : 0) + (holdout.records.empty() ? 0 : 1) +
-                   (holdout.files.empty() ? 0 : 1) + (holdout.intervals.empty() ? 0 : 1);
+                   (holdout.files.empty() ? 0 : 1) + (holdout.intervals.empty() ? 0 : 1) +
+                   (holdout.sources.empty() ? 0 : 1);
   if (ways > 1) {
-    return bad_input("data.holdout: give exactly one of fraction, records, files and intervals");
+    return bad_input("data.holdout: give exactly one of fraction, records, files, intervals and sources");
   }
   Intervals intervals(info.records.size());
   if (holdout.fraction != 0) {
@@ -74,12 +76,13 @@ Result<Intervals> held_out_intervals(const CorpusInfo& info, const HoldoutSpec& 
       intervals[i].push_back({i, bases - held, bases});
     }
   }
-  const auto names = records_by_name(info);
+  const RecordNames names(info);
   for (const std::string& name : holdout.records) {
     STRAND_ASSIGN(const uint64_t record, find_record(names, name, "data.holdout.records"));
     intervals[record].push_back({record, 0, info.records[record].bases});
   }
   for (const std::string& file : holdout.files) STRAND_TRY(add_file(info, files, file, &intervals));
+  for (const std::string& source : holdout.sources) STRAND_TRY(add_source(info, source, &intervals));
   for (const HoldoutInterval& interval : holdout.intervals) {
     STRAND_ASSIGN(const BaseRun run, find_run(info, names, interval, "data.holdout.intervals"));
     intervals[run.record].push_back(run);
@@ -110,7 +113,7 @@ int64_t bases_of(const std::vector<BaseRun>& runs) {
 }  // namespace
 
 Result<BaseRun> find_interval(const CorpusInfo& info, const HoldoutInterval& interval, const std::string& key) {
-  return find_run(info, records_by_name(info), interval, key);
+  return find_run(info, RecordNames(info), interval, key);
 }
 
 void merge_runs(std::vector<BaseRun>* runs) {

@@ -11,9 +11,9 @@ Status TrainingRows::fill(uint64_t seed, uint64_t first, Scratch* scratch, uint1
                           std::span<uint16_t> lengths, uint64_t* windows) const {
   scratch->windows.clear();
   for (size_t i = 0; i < lengths.size(); ++i) {
-    const SampledRow sampled = sample_row(seed, segments(), both_strands_, first + i);
+    const SampledRow sampled = order_.row(seed, first + i);
     windows[i] = sampled.window;
-    scratch->windows.push_back({windows_.window(sampled.window), sampled.reverse_complement});
+    scratch->windows.push_back({windows_.window(sampled.window, sampled.shift), sampled.reverse_complement});
   }
   return rows_.fill(scratch->windows, &scratch->rows, tokens, lengths.data());
 }

@@ -10,17 +10,25 @@
 #include "dataserver/examples/row_style.h"
 #include "dataserver/examples/window_rows.h"
 #include "dataserver/examples/windows.h"
+#include "dataserver/sampler/sampler.h"
 #include "dataserver/tokenizer/tokenizer.h"
+#include "shared/base/check.h"
 #include "shared/base/result.h"
 
 namespace strand {
 
-// Training row n: the window and strand of sample_row, tokenised, cut to the style's room, framed and padded.
+// Training row n: the window, shift and strand of the order's row n, tokenised, cut to the style's room, framed and
+// padded.
 class TrainingRows {
  public:
   // All must outlive this. style.room() >= 1.
+  TrainingRows(CorpusReader* reader, const Tokenizer* tokenizer, WindowIndex windows, RowStyle style, RowOrder order)
+      : windows_(std::move(windows)), rows_(reader, tokenizer, std::move(style)), order_(std::move(order)) {
+    STRAND_CHECK(order_.segments() == windows_.size(), "an order of ", order_.segments(), " of ", windows_.size());
+  }
+  // Of one source.
   TrainingRows(CorpusReader* reader, const Tokenizer* tokenizer, WindowIndex windows, RowStyle style, bool both_strands)
-      : windows_(std::move(windows)), rows_(reader, tokenizer, std::move(style)), both_strands_(both_strands) {}
+      : TrainingRows(reader, tokenizer, windows, std::move(style), RowOrder(windows.size(), both_strands)) {}
 
   // Reused between calls; one per thread.
   struct Scratch {
@@ -38,7 +46,7 @@ class TrainingRows {
  private:
   WindowIndex windows_;
   WindowRows rows_;
-  bool both_strands_;
+  RowOrder order_;
 };
 
 }  // namespace strand

@@ -20,11 +20,21 @@ WindowIndex::WindowIndex(std::vector<BaseRun> runs, int64_t window_bases, int64_
 }
 
 BaseRun WindowIndex::window(uint64_t index) const {
+  return window(index, 0);
+}
+
+uint64_t WindowIndex::before(uint64_t record) const {
+  const auto first = std::lower_bound(runs_.begin(), runs_.end(), record,
+                                      [](const BaseRun& run, uint64_t r) { return run.record < r; });
+  return finder_.first().empty() ? 0 : finder_.first()[static_cast<size_t>(first - runs_.begin())];
+}
+
+BaseRun WindowIndex::window(uint64_t index, int64_t shift) const {
   STRAND_CHECK(index < size(), "window ", index, " of ", size());
   const size_t at = finder_.find(index);
   const BaseRun& run = runs_[at];
   if (run.length() <= window_bases_) return run;
-  const auto offset = static_cast<int64_t>(index - finder_.first()[at]) * stride_;
+  const int64_t offset = static_cast<int64_t>(index - finder_.first()[at]) * stride_ + shift;
   const int64_t begin = run.begin + std::min(offset, run.length() - window_bases_);
   return {run.record, begin, begin + window_bases_};
 }

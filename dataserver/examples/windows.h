@@ -20,6 +20,10 @@ class WindowIndex {
   uint64_t size() const { return finder_.size(); }
   // In constant time when the runs are about equally long; else O(log runs).
   BaseRun window(uint64_t index) const;
+  // The same beginning `shift` >= 0 bases further on, or as far as its run goes.
+  BaseRun window(uint64_t index, int64_t shift) const;
+  // How many windows come from records before this one.
+  uint64_t before(uint64_t record) const;
   const std::vector<BaseRun>& runs() const { return runs_; }
 
  private:

@@ -4,6 +4,7 @@
 
 #include "dataserver/corpus/corpus_reader.h"
 #include "dataserver/corpus/exclusions.h"
+#include "dataserver/corpus/joined_corpus.h"
 #include "dataserver/examples/task_split.h"
 #include "dataserver/examples/windows.h"
 #include "dataserver/leaks/kmers.h"
@@ -56,7 +57,7 @@ Status add_genome(FileSystem* fs, const std::string& path, const JobSpec& job, c
     return bad_input(concat("window ", inputs.window, "; expected at least ", kLeakKmer, " bases"));
   }
   STRAND_ASSIGN(const DataHome home, open_data_home(fs, inputs.store, true));
-  STRAND_ASSIGN(CorpusInfo info, find_corpus(home.store.get(), job.data.files));
+  STRAND_ASSIGN(CorpusInfo info, find_data(home.store.get(), job.data));
   STRAND_ASSIGN(const Split split, split_data(info, job.data));
   auto genome = std::make_shared<SplitGenome>();
   genome->store = home.store;
