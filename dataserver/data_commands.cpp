@@ -2,6 +2,7 @@
 #include "dataserver/corpus/feature_store.h"
 #include "dataserver/dataset.h"
 #include "dataserver/duplicates.h"
+#include "dataserver/shuffle_report.h"
 #include "shared/base/text.h"
 #include "shared/formats/json.h"
 
@@ -149,6 +150,7 @@ Status inspect_job(const DataHome& home, const DataInspectOptions& options, Json
   } else {
     describe_task(summary, &(*json)["dataset"], text);
   }
+  describe_order(*dataset, job, &(*json)["dataset"], text);
   Json rows = Json::array();
   if (options.examples > 0) {
     const auto count = static_cast<uint32_t>(std::min<int64_t>(options.examples, 1000));
