@@ -35,6 +35,7 @@ Result<std::shared_ptr<const Dataset>> TaskDataset::open(const DataHome& home, c
   STRAND_TRY(dataset->read_tables([&](double share) { return progress(0.5 * share); }));
   STRAND_TRY(dataset->open_tokenizer(spec));
   STRAND_TRY(dataset->check(spec));
+  dataset->rows_per_step_ = static_cast<uint64_t>(std::max<int64_t>(1, spec.rows_per_step));
   dataset->describe(spec);
   STRAND_TRY(dataset->survey([&](double share) { return progress(0.5 + 0.5 * share); }));
   STRAND_TRY(dataset->set_rows(spec));
@@ -127,6 +128,7 @@ Status TaskDataset::set_rows(const DatasetSpec& spec) {
     for (const double value : *values) texts.push_back(exact_number(value));
     if (!texts.empty()) summary_.fields.push_back({name, join(texts, " ")});
   }
+  if (task_.sort_by_length) summary_.fields.push_back({"sort_by_length", concat("of ", rows_per_step_, " rows")});
   summary_.fields.push_back({"format", concat(kTaskFormatVersion)});
   return finish_summary();
 }
@@ -154,16 +156,32 @@ Status TaskDataset::put_labels(const LabelReader& reader, const Example& example
   return {};
 }
 
+SampledRow TaskDataset::training_row(uint64_t seed, uint64_t n, StepRows* step) const {
+  const uint64_t count = split_.of(RowSet::kTraining).count;
+  if (!task_.sort_by_length) return sample_row(seed, count, task_.reverse_complement, n);
+  const uint64_t first = n - n % rows_per_step_;
+  if (step->rows.empty() || step->first != first) {
+    step->first = first;
+    step->rows.clear();
+    for (uint64_t i = 0; i < rows_per_step_; ++i) {
+      step->rows.push_back(sample_row(seed, count, task_.reverse_complement, first + i));
+    }
+    std::ranges::stable_sort(step->rows, {}, [&](const SampledRow& row) { return survey_.lengths[row.window]; });
+  }
+  return step->rows[n - first];
+}
+
 Status TaskDataset::fill(uint64_t seed, RowSet set, uint64_t first_row, RowBlock* block) const {
   const SetRows& rows = split_.of(set);
   const LabelReader& reader = readers_[rows.table];
   const auto segment = static_cast<size_t>(summary_.segment);
   std::vector<int32_t> ids;
+  StepRows step;
   for (size_t i = 0; i < block->lengths.size(); ++i) {
     uint64_t index = first_row + i;
     bool turned = false;
     if (set == RowSet::kTraining) {
-      const SampledRow sampled = sample_row(seed, rows.count, task_.reverse_complement, index);
+      const SampledRow sampled = training_row(seed, index, &step);
       index = sampled.window;
       turned = sampled.reverse_complement;
     } else if (set == RowSet::kHeldOut) {

@@ -30,10 +30,20 @@ Status moments(const std::vector<std::vector<double>>& rows, size_t at, double* 
   return {};
 }
 
+std::string lengths_to_bytes(const std::vector<uint16_t>& lengths) {
+  std::string bytes;
+  for (const uint16_t length : lengths) {
+    bytes += static_cast<char>(length & 0xff);
+    bytes += static_cast<char>(length >> 8);
+  }
+  return bytes;
+}
+
 }  // namespace
 
 Status TaskDataset::survey(const Progress& progress) {
-  std::vector<std::string> parts = {concat(static_cast<int>(task_.too_long), " ", task_.standardize)};
+  std::vector<std::string> parts = {
+      concat(static_cast<int>(task_.too_long), " ", task_.standardize, task_.sort_by_length ? " lengths" : "")};
   for (const FingerprintField& field : summary_.fields) parts.push_back(concat(field.name, " ", field.value));
   const std::string key = concat("derived/task/", hash128(join(parts, "\n")).hex());
   const auto kept = home_.store->get(key);
@@ -48,6 +58,7 @@ Status TaskDataset::survey(const Progress& progress) {
   }
   if (home_.read_only) return {};
   StoreBatch batch;
+  if (task_.sort_by_length) batch.put(key + "/lengths", lengths_to_bytes(survey_.lengths));
   batch.put(key, dump_json({{"longest", survey_.longest},
                             {"cut_rows", survey_.cut_rows},
                             {"cut_tokens", survey_.cut_tokens},
@@ -64,10 +75,21 @@ Status TaskDataset::take_survey(const std::string& text, const std::string& key)
     survey_.cut_tokens = json.at("cut_tokens").get<std::array<uint64_t, kRowSets>>();
     survey_.mean = json.at("mean").get<std::vector<double>>();
     survey_.deviation = json.at("deviation").get<std::vector<double>>();
-    return {};
+    return task_.sort_by_length ? take_lengths(key + "/lengths") : Status();
   } catch (const Json::exception&) {
     return corrupt(concat(key, ": what is known of a task is damaged; build the store again"));
   }
+}
+
+Status TaskDataset::take_lengths(const std::string& key) {
+  STRAND_ASSIGN(const std::string bytes, home_.store->get(key));
+  const uint64_t rows = split_.of(RowSet::kTraining).count;
+  if (bytes.size() != 2 * rows) return corrupt(concat(key, ": the lengths of rows are damaged; build the store again"));
+  for (size_t i = 0; i < bytes.size(); i += 2) {
+    const auto low = static_cast<unsigned char>(bytes[i]), high = static_cast<unsigned char>(bytes[i + 1]);
+    survey_.lengths.push_back(static_cast<uint16_t>(high << 8 | low));
+  }
+  return {};
 }
 
 // Tokens of the example in a row, on the strands that it is read from.
@@ -101,6 +123,7 @@ Status TaskDataset::survey_set(RowSet set, const std::function<bool()>& go_on) {
     if (numbers && !values.empty()) labels.push_back(values);
     STRAND_ASSIGN(const uint64_t tokens, tokens_of(example, training && task_.reverse_complement));
     survey_.longest = std::max(survey_.longest, tokens);
+    if (training && task_.sort_by_length) survey_.lengths.push_back(static_cast<uint16_t>(std::min(tokens, segment)));
     if (tokens > segment) {
       if (survey_.cut_rows[at]++ == 0) first_long = example.line;
       survey_.cut_tokens[at] += tokens - segment;
