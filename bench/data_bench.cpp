@@ -2,7 +2,7 @@
 //
 //   data_bench stream --fasta FILE [--dir FOLDER] [--tokenizer nucleotide|FILE] [--segment 1000] [--rows 64]
 //                     [--clients 1] [--credits 8] [--seconds 5] [--warm 1] [--endpoint tcp://127.0.0.1:0]
-//                     [--server-core 0]
+//                     [--server-core 0] [--baseline yes|no]
 //       A data server in a process of its own, held to one core, and clients on the other cores, each with so many
 //       requests under way. Tokens a second by the clock and by the server's processor time, time to batch (from asking
 //       to having the rows checked and widened), resident memory of the server meanwhile, time to open the dataset.
@@ -13,7 +13,8 @@
 //       An index of so many segments in so many runs, without a base: seconds to make it, nanoseconds to find the
 //       window at a random position of a pass.
 //
-// FILE is built into the store of FOLDER (default: a temporary one) first, untimed. One line of JSON a run.
+// FILE is built into the store of FOLDER (default: a temporary one) first, untimed, with its Markov baseline unless
+// that is "no". One line of JSON a run.
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -272,7 +273,7 @@ double quantile(const std::vector<double>& sorted, double q) {
 // Builds the store, the Markov baseline too, so that nothing of it is measured.
 void build(const Flags& flags) {
   const Server server("tcp://127.0.0.1:0", flags.at("dir"), -1);
-  Client(server.endpoint(), "builder").open(job_text(flags), true);
+  Client(server.endpoint(), "builder").open(job_text(flags), flags.at("baseline") == "yes");
 }
 
 int stream(const Flags& flags) {
@@ -284,7 +285,7 @@ int stream(const Flags& flags) {
   Time begin = clock.now();
   const DatasetStatus status = Client(server.endpoint(), "opener").open(job_text(flags), false);
   const double opening = to_seconds(clock.now() - begin);
-  Client(server.endpoint(), "waiter").open(job_text(flags), true);
+  if (flags.at("baseline") == "yes") Client(server.endpoint(), "waiter").open(job_text(flags), true);
 
   const uint64_t clients = number(flags, "clients"), rows = number(flags, "rows");
   std::atomic<bool> measuring{false}, stop{false};
@@ -460,6 +461,7 @@ int run(int count, char** words) {
                  {"windows", "1000000"},
                  {"segments", "10000000000"},
                  {"places", ""},
+                 {"baseline", "yes"},
                  {"runs", "1000000"},
                  {"endpoint", "tcp://127.0.0.1:0"},
                  {"server-core", "0"}};

@@ -10,8 +10,10 @@ namespace strand {
 Status TrainingRows::fill(uint64_t seed, uint64_t first, Scratch* scratch, uint16_t* tokens,
                           std::span<uint16_t> lengths, uint64_t* windows) const {
   scratch->windows.clear();
+  scratch->sampled.resize(lengths.size());
+  order_.rows(seed, first, scratch->sampled);
   for (size_t i = 0; i < lengths.size(); ++i) {
-    const SampledRow sampled = order_.row(seed, first + i);
+    const SampledRow& sampled = scratch->sampled[i];
     windows[i] = sampled.window;
     scratch->windows.push_back({windows_.window(sampled.window, sampled.shift), sampled.reverse_complement});
   }

@@ -33,6 +33,7 @@ class TrainingRows {
   // Reused between calls; one per thread.
   struct Scratch {
     WindowRows::Scratch rows;
+    std::vector<SampledRow> sampled;
     std::vector<StrandedWindow> windows;
   };
   // Rows first, first + 1, ...: tokens[lengths.size(), segment], lengths, and the window that each was made from.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "shared/base/rng.h"
 
@@ -18,9 +19,13 @@ class KeyedPermutation {
   uint64_t size() const { return n_; }
   // Where position i < n of the pass comes from. Bijective.
   uint64_t operator()(uint64_t i) const;
+  // The same of each of the positions, in place. Several at a time: the rounds of one wait for each other, those of
+  // several do not.
+  void map(std::span<uint64_t> positions) const;
 
  private:
   uint64_t encrypt(uint64_t value) const;
+  void encrypt_all(std::span<uint64_t> values) const;
 
   PhiloxKey key_;
   uint64_t pass_;

@@ -1,5 +1,8 @@
 #include "dataserver/sampler/sampler.h"
 
+#include <algorithm>
+#include <numeric>
+
 #include "dataserver/sampler/permutation.h"
 #include "shared/base/check.h"
 #include "shared/base/hash.h"
@@ -47,11 +50,38 @@ SampledRow RowOrder::row(uint64_t seed, uint64_t n) const {
   } else {
     row = sample_row(seed, segments_, both_strands_, n);
   }
-  if (shift_ > 1) {
-    const uint64_t word = random_word(philox_key(seed, Purpose::kShift), n, 0, 0);
-    row.shift = static_cast<int64_t>(word * static_cast<uint64_t>(shift_) >> 32);
-  }
+  row.shift = shift_of(seed, n);
   return row;
+}
+
+int64_t RowOrder::shift_of(uint64_t seed, uint64_t n) const {
+  if (shift_ <= 1) return 0;
+  const uint64_t word = random_word(philox_key(seed, Purpose::kShift), n, 0, 0);
+  return static_cast<int64_t>(word * static_cast<uint64_t>(shift_) >> 32);
+}
+
+void RowOrder::rows(uint64_t seed, uint64_t first, std::span<SampledRow> rows) const {
+  if (mixture_) {
+    for (size_t i = 0; i < rows.size(); ++i) rows[i] = row(seed, first + i);
+    return;
+  }
+  std::vector<uint64_t> windows;
+  for (size_t begin = 0; begin < rows.size();) {  // one pass after the other
+    const uint64_t pass = (first + begin) / segments_, position = (first + begin) % segments_;
+    windows.resize(std::min<uint64_t>(rows.size() - begin, segments_ - position));
+    std::iota(windows.begin(), windows.end(), position);
+    KeyedPermutation(seed, pass, segments_).map(windows);
+    for (size_t i = 0; i < windows.size(); ++i) {
+      const uint64_t n = first + begin + i;
+      SampledRow& row = rows[begin + i] = {};
+      row.pass = pass;
+      row.position = position + i;
+      row.window = windows[i];
+      row.reverse_complement = both_strands_ && other_strand(seed, n);
+      row.shift = shift_of(seed, n);
+    }
+    begin += windows.size();
+  }
 }
 
 uint64_t held_out_row(uint64_t rows, uint64_t index) {

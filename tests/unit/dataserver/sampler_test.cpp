@@ -27,6 +27,36 @@ bool is_bijection(const std::vector<uint64_t>& values) {
   return true;
 }
 
+TEST(KeyedPermutation, ManyAtOnceAreThoseOneByOne) {
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    const uint64_t n = seed < 100 ? seed + 1 : uint64_t{1} << seed % 61 | seed;
+    const KeyedPermutation permutation(seed, seed % 3, n);
+    std::vector<uint64_t> positions, expected;
+    for (uint64_t i = 0; i < seed % 50; ++i) positions.push_back((seed * 0x9e3779b97f4a7c15 + i * i) % n);
+    for (const uint64_t position : positions) expected.push_back(permutation(position));
+    permutation.map(positions);
+    EXPECT_EQ(positions, expected) << seed;
+  }
+}
+
+TEST(RowOrder, ManyRowsAtOnceAreThoseOneByOne) {
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    const RowOrder one(1 + seed * seed % 97, seed % 2 == 0, seed % 3 == 0 ? 40 : 0);
+    const uint64_t first = seed % 5 == 0 ? uint64_t{1} << 40 : seed * 13;
+    std::vector<SampledRow> rows(seed % 70);
+    one.rows(seed, first, rows);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const SampledRow expected = one.row(seed, first + i);
+      EXPECT_EQ(rows[i].pass, expected.pass);
+      EXPECT_EQ(rows[i].position, expected.position);
+      EXPECT_EQ(rows[i].window, expected.window);
+      EXPECT_EQ(rows[i].reverse_complement, expected.reverse_complement);
+      EXPECT_EQ(rows[i].source, expected.source);
+      EXPECT_EQ(rows[i].shift, expected.shift);
+    }
+  }
+}
+
 TEST(KeyedPermutation, IsABijectionForEveryN) {
   for (uint64_t n = 1; n <= 300; ++n) EXPECT_TRUE(is_bijection(order(n, n % 3, n))) << n;
   for (const uint64_t n : {997, 1009, 7919, 17638, 65537}) EXPECT_TRUE(is_bijection(order(1, 0, n))) << n;
