@@ -8,8 +8,8 @@
 
 #include "dataserver/corpus/content.h"
 #include "dataserver/corpus/feature_store.h"
-#include "dataserver/corpus/known_files.h"
 #include "dataserver/corpus/file_ahead.h"
+#include "dataserver/corpus/known_files.h"
 #include "shared/base/text.h"
 
 namespace strand {
