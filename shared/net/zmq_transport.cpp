@@ -30,6 +30,8 @@ constexpr size_t kCopyBelow = 1024;   // smaller frames are copied: cheaper than
 constexpr size_t kBulkAlignment = 64;
 constexpr int kLingerMs = 500;  // what is unsent this long after close is dropped
 constexpr int kReconnectMs = 50, kReconnectMaxMs = 1000;
+// Where packets are dropped without a word an attempt would last as long as the system repeats its own, 1, 2, 4, .. s.
+constexpr int kConnectMs = 3000;
 constexpr int kHandshakeMs = 5000;                               // a connection that says nothing is closed
 constexpr int kHeartbeatMs = 2000, kHeartbeatTimeoutMs = 10000;  // tcp: notices a peer gone without a word
 
@@ -297,6 +299,7 @@ class ZmqTransport final : public Transport {
   Status prepare_connect(Socket* socket) {
     set_int(socket->handle, ZMQ_RECONNECT_IVL, kReconnectMs);
     set_int(socket->handle, ZMQ_RECONNECT_IVL_MAX, kReconnectMaxMs);
+    set_int(socket->handle, ZMQ_CONNECT_TIMEOUT, kConnectMs);
     if (socket->endpoint.kind == Endpoint::Kind::kIpc) return {};
     if (socket->endpoint.port == 0) return bad_input(concat(socket->endpoint.text(), ": cannot connect to port 0"));
     if (!keys_.has_value()) {
