@@ -11,14 +11,14 @@
 namespace strand {
 // The targets of the row's real tokens; all others stay kIgnoredTarget.
 Status PreparedBatch::set_targets(const Batch& batch, int64_t row, int64_t length, int64_t target_ids) {
-  const int64_t first = row * segment_;
+  const int64_t first = row * segment_, of_batch = row * batch.segment;
   if (batch.targets == nullptr) {
     if (batch.labels != nullptr) return {};  // labels of rows, not of tokens
-    for (int64_t i = 1; i < length; ++i) targets_[static_cast<size_t>(first + i - 1)] = batch.tokens[first + i];
+    for (int64_t i = 1; i < length; ++i) targets_[static_cast<size_t>(first + i - 1)] = batch.tokens[of_batch + i];
     return {};
   }
   for (int64_t i = 0; i < length; ++i) {
-    const uint16_t target = batch.targets[first + i];
+    const uint16_t target = batch.targets[of_batch + i];
     if (target == kNoTarget) continue;
     if (target >= target_ids) {
       return bad_input(concat("row ", batch.first_row + static_cast<uint64_t>(row), ": target ", target,
@@ -30,14 +30,16 @@ Status PreparedBatch::set_targets(const Batch& batch, int64_t row, int64_t lengt
 }
 
 Status PreparedBatch::fill(const Batch& batch, const TransformerConfig& config, uint64_t first_row, int64_t rows,
-                           int64_t segment, const HeadSpec* head) {
+                           int64_t segment, const HeadSpec* head, bool narrow) {
   if (batch.first_row != first_row || batch.rows != rows || batch.segment != segment) {
     return internal_error(concat("batch: asked for ", rows, " rows of ", segment, " tokens from row ", first_row,
                                  ", got ", batch.rows, " of ", batch.segment, " from ", batch.first_row));
   }
   rows_ = rows;
   segment_ = segment;
-  const auto tokens = static_cast<size_t>(rows * segment);
+  if (narrow && rows > 0)
+    segment_ = std::clamp<int64_t>(*std::max_element(batch.lengths, batch.lengths + rows), 1, segment);
+  const auto tokens = static_cast<size_t>(rows * segment_);
   ids_.assign(tokens, 0);
   targets_.assign(tokens, kIgnoredTarget);
   lengths_.assign(static_cast<size_t>(rows), 0);
@@ -45,12 +47,12 @@ Status PreparedBatch::fill(const Batch& batch, const TransformerConfig& config, 
   samples_.assign(static_cast<size_t>(rows), 0);
   if (batch.samples != nullptr) std::copy_n(batch.samples, rows, samples_.begin());
   for (int64_t row = 0; row < rows; ++row) {
-    const int64_t length = batch.lengths[row], first = row * segment;
+    const int64_t length = batch.lengths[row], first = row * segment_;
     if (length > segment) return internal_error(concat("batch: row of ", length, " tokens in a segment of ", segment));
     lengths_[static_cast<size_t>(row)] = static_cast<int32_t>(length);
     row_numbers_[static_cast<size_t>(row)] = static_cast<int64_t>(first_row) + row;
     for (int64_t i = 0; i < length; ++i) {
-      const int32_t id = batch.tokens[first + i];
+      const int32_t id = batch.tokens[row * segment + i];
       if (id >= config.vocabulary) {
         return bad_input(concat("row ", first_row + static_cast<uint64_t>(row), ": token ", id, " at position ", i,
                                 ", but the model's vocabulary has ", config.vocabulary,
@@ -123,13 +125,15 @@ Status Trainer::Impl::take(BatchSource& source, uint64_t first_row, int64_t rows
   auto got = source.training_rows(first_row, rows);
   *waited += (clock.now() - asked).count();
   if (!got.ok()) return got.error();
-  return batch.fill(*got, spec.model.config, first_row, rows, spec.data.segment, learner.head());
+  return batch.fill(*got, spec.model.config, first_row, rows, spec.data.segment, learner.head(),
+                    spec.task.sort_by_length);
 }
 
 Status Trainer::Impl::take_fixed(BatchSource& source, RowSet set, uint64_t first_row, int64_t rows) {
   STRAND_ASSIGN(const Batch got,
                 set == RowSet::kTest ? source.test_rows(first_row, rows) : source.held_out_rows(first_row, rows));
-  return batch.fill(got, spec.model.config, first_row, rows, spec.data.segment, learner.head());
+  return batch.fill(got, spec.model.config, first_row, rows, spec.data.segment, learner.head(),
+                    spec.task.sort_by_length);
 }
 
 }  // namespace strand

@@ -16,9 +16,10 @@ class PreparedBatch {
  public:
   // Targets are the batch's where it has any; without targets and labels token i + 1 is the target of token i for
   // i + 1 < length. `head`: of a task, whose labels the batch must then have; null when pretraining.
+  // `narrow`: only as wide as the longest of these rows; else `segment`, as the batch itself.
   // kBadInput for an id or a class the model has not, kInternal for rows that were not asked for.
   Status fill(const Batch& batch, const TransformerConfig& config, uint64_t first_row, int64_t rows, int64_t segment,
-              const HeadSpec* head = nullptr);
+              const HeadSpec* head = nullptr, bool narrow = false);
   MicroBatch view() const;
   // The same rows with their labels, for the head `fill` was told of.
   HeadBatch head_view() const;

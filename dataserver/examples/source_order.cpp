@@ -56,7 +56,11 @@ Result<RowOrder> row_order(const DataSpec& data, const CorpusInfo& info, const s
   phases.push_back(std::move(phase));
   for (const MixtureSpec& mixture : data.mixture) {
     if (rows_per_step < 1) return bad_input("data.mixture: steps without rows; expected train.lanes and the like");
-    const uint64_t from = static_cast<uint64_t>(mixture.from_step - 1) * static_cast<uint64_t>(rows_per_step);
+    const auto before = static_cast<uint64_t>(mixture.from_step - 1), rows = static_cast<uint64_t>(rows_per_step);
+    if (before > UINT64_MAX / rows) {
+      return bad_input(concat("data.mixture.from_step = ", mixture.from_step, ": no run is that long; lower it"));
+    }
+    const uint64_t from = before * rows;
     STRAND_ASSIGN(phase, phase_of(data, segments, from, mixture.weights, "data.mixture.weights"));
     phases.push_back(std::move(phase));
   }

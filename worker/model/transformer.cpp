@@ -106,7 +106,7 @@ void Transformer::block_forward_at(const OpContext& context, const Weights& weig
 
 bool Transformer::forward(const OpContext& context, const Weights& weights, const MicroBatch& batch, Mode mode,
                           const PartNeeded* needed) {
-  STRAND_CHECK(batch.segment == options_.segment && batch.rows <= options_.rows, "rows ", batch.rows, " segment ",
+  STRAND_CHECK(batch.segment <= options_.segment && batch.rows <= options_.rows, "rows ", batch.rows, " segment ",
                batch.segment);
   STRAND_CHECK((weights.bf16 != nullptr) == (options_.dtype == DType::kBF16));
   Slot& slot = slot_of(batch);

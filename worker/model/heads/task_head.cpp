@@ -137,7 +137,7 @@ void TaskHead::read_features(const OpContext& context, const HeadBatch& batch, C
 
 void TaskHead::forward(const OpContext& context, const Weights& weights, const HeadBatch& batch, ConstMatrix hidden,
                        Mode mode) {
-  STRAND_CHECK(batch.rows <= options_.rows && batch.segment == options_.segment, "rows ", batch.rows, " segment ",
+  STRAND_CHECK(batch.rows <= options_.rows && batch.segment <= options_.segment, "rows ", batch.rows, " segment ",
                batch.segment);
   STRAND_CHECK(hidden.rows == batch.rows * batch.segment && hidden.cols == hidden_ && hidden.dtype == options_.dtype,
                "hidden ", hidden.rows, " x ", hidden.cols);
