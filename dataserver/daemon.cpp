@@ -125,9 +125,10 @@ class DataDaemon {
     auto message = incoming.frames.size() == 1 ? decode_message(incoming.frames[0].data(), incoming.frames[0].size())
                                                : Result<WireMessage>(bad_input("a request is one frame"));
     if (!message.ok()) {
+      drop(message.error().message());
       const bool whole = incoming.frames.size() == 1 && message.error().code() == ErrorCode::kBadInput;
       if (whole) refuse_version(incoming.peer, message.error());
-      return drop(message.error().message());
+      return;
     }
     const Asker asker{incoming.peer, message->header};
     if (const auto* open = std::get_if<OpenDataset>(&message->body)) {
@@ -176,7 +177,8 @@ class DataDaemon {
       } else if (const auto* send = std::get_if<SendReply>(&action)) {
         reply(*send);
       } else if (!queue_.add(std::get<ServeRows>(action), clock_.now())) {
-        drop(concat("a client has ", RequestQueue::kMostWaiting, " requests waiting; it should have fewer credits"));
+        counters_.dropped.add();
+        log_debug("request_not_taken", {{"reason", "its client has too many waiting; it should have fewer credits"}});
       }
     }
   }
