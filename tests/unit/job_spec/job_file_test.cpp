@@ -210,6 +210,9 @@ TEST(JobFile, ImpossibleSizesAreRefusedWithTheMend) {
   for (const Case& c : cases) {
     EXPECT_NE(only_error(c.lines).find(c.message), std::string::npos) << c.lines << only_error(c.lines);
   }
+}
+
+TEST(JobFile, WhatIsUnusualButPossibleIsTaken) {
   EXPECT_TRUE(parse(kMinimal + "[train]\ndeterministic = false\nclip = 0\n[model]\nhidden = 24\nheads = 8\n"
                                "positions = \"learned\"\n")
                   .errors.empty());
