@@ -1,10 +1,12 @@
 #include "dataserver/commands.h"
 #include "dataserver/corpus/feature_store.h"
+#include "dataserver/corpus/standard_input.h"
 #include "dataserver/dataset.h"
 #include "dataserver/duplicates.h"
 #include "dataserver/shuffle_report.h"
 #include "shared/base/text.h"
 #include "shared/formats/json.h"
+#include "shared/fs/glob.h"
 
 namespace strand {
 
@@ -176,14 +178,20 @@ Status inspect_job(const DataHome& home, const DataInspectOptions& options, Json
 
 Result<CommandReport> data_build(const DataBuildOptions& options) {
   const auto fs = make_posix_file_system();
+  STRAND_ASSIGN(std::vector<std::string> files, expand_globs(*fs, options.files));  // those that no shell has taken
   STRAND_ASSIGN(DataHome home, open_data_home(fs.get(), options.store, false));
+  for (std::string& file : files) {
+    if (file != "-") continue;
+    STRAND_TRY(keep_standard_input(options.store));
+    file = kStandardInput;
+  }
   const SystemClock clock;
   home.clock = &clock;
   const auto progress = [&](double done) {
     if (options.progress) options.progress(done);
     return options.stop == nullptr || !options.stop->load();
   };
-  STRAND_ASSIGN(const CorpusInfo info, build_corpus(home.store.get(), options.files, progress));
+  STRAND_ASSIGN(const CorpusInfo info, build_corpus(home.store.get(), files, progress));
   for (const std::string& path : options.annotations) {
     STRAND_TRY(build_annotation(home.store.get(), info, path, progress));
   }

@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "dataserver/corpus/standard_input.h"
 #include "dataserver/corpus/xz_file.h"
 #include "shared/base/text.h"
 
@@ -23,7 +24,8 @@ constexpr int kBgzip = 2;  // what bgzf_compression answers for it
 
 // Opens by descriptor: htslib would take a path with a colon for a URL.
 Result<int> open_regular(const std::string& path, uint64_t* bytes) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  int descriptor = path == kStandardInput ? open_standard_input() : -1;
+  if (descriptor < 0) descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) {
     return bad_input(
         concat("cannot read data file ", path, ": ", std::strerror(errno), "; check the path and its permissions"));

@@ -43,7 +43,7 @@ Error store_error(const rocksdb::Status& status, std::string_view doing, const s
                           "; its files are damaged: bring them back from a copy, or remove the folder and build "
                           "the store again"));
   }
-  if (status.IsNoSpace()) return unavailable(concat(said, "; make room on that disk and try again"));
+  if (status.IsNoSpace()) return bad_input(concat(said, "; make room on that disk and try again"));
   if (status.IsIOError() || status.IsBusy() || status.IsTryAgain()) return unavailable(said);
   if (status.IsNotSupported()) return bad_input(concat(said, "; was it made by a newer version?"));
   return internal_error(said);
