@@ -4,7 +4,6 @@
 #include <signal.h>
 
 #include <filesystem>
-#include <random>
 #include <set>
 #include <thread>
 
@@ -38,8 +37,9 @@ class Ingest : public ::testing::Test {
     const Process verified = run(folder_.path(), "verify", {"data", "verify", path(store)});
     EXPECT_EQ(verified.exit_code(), 0) << verified.err();
     const Process listed = run(folder_.path(), "list", {"data", "list", path(store), "--json"});
+    const Json all = listed.json();
     std::set<std::string> found;
-    for (const Json& genome : listed.json()["genomes"]) found.insert(genome["content"].get<std::string>());
+    for (const Json& genome : all["genomes"]) found.insert(genome["content"].get<std::string>());
     return found;
   }
 
@@ -57,11 +57,11 @@ TEST_F(Ingest, KilledAtAnyMomentTheStoreIsAsBeforeAndTheNextOneIsWhole) {
   ASSERT_EQ(after.size(), 2u);
 
   build_old("killed");
-  std::mt19937 random(5);
+  constexpr int kKills = 12;  // later and later, as far as a build takes when nobody disturbs it
   int cut_short = 0;
-  for (int kill = 0; kill < 12; ++kill) {
+  for (int kill = 0; kill < kKills; ++kill) {
     Process process(folder_.path(), "killed", build_new("killed"));
-    std::this_thread::sleep_for(milliseconds(random() % static_cast<unsigned>(lasts.count() + 1)));
+    std::this_thread::sleep_for(lasts * kill / kKills);
     process.signal_group(SIGKILL);
     process.wait(std::chrono::seconds(10));
     const std::set<std::string> now = genomes("killed");
