@@ -12,8 +12,8 @@ namespace strand {
 // find it once it is kept.
 inline constexpr const char* kStandardInput = "standard input";
 
-// Reads it to its end into a nameless file in `folder`, which exists. Once in a process. kBadInput when it is a terminal
-// or the disk is full.
+// Reads it to its end into a nameless file in `folder`, which exists. Once in a process. kBadInput when it is a
+// terminal or the disk is full.
 Status keep_standard_input(const std::string& folder);
 
 // A new descriptor of what was kept, at its beginning; -1 when nothing was.
