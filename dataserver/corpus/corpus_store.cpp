@@ -118,6 +118,7 @@ Status read_files(const CorpusInfo& info, Builder* builder, const Progress& prog
     bytes_done += bytes;
     ahead.pop_front();
   }
+  if (!progress(1)) return Error(ErrorCode::kStopped, "stopped when all files had been read");
   return {};
 }
 
