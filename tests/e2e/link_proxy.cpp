@@ -56,6 +56,8 @@ LinkProxy::~LinkProxy() {
     close(c.client);
     close(c.server);
   }
+  std::error_code none;  // or the next one would take what is left here for a worker that listens
+  for (const std::string& path : {path_, real_}) std::filesystem::remove(path, none);
 }
 
 void LinkProxy::set(pid_t from, Fault fault, Way way) {
