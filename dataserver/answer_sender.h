@@ -27,7 +27,7 @@ class AnswerSender {
   AnswerSender(Transport* transport, SocketId socket) : transport_(transport), socket_(socket) {}
 
   bool may_have(const std::string& client) const;
-  // Answers to one client arrive in order. False when it is held for now.
+  // Answers to one client arrive in order. False when this one waits for room.
   bool send(const std::string& client, std::vector<Frame> frames, Time now);
   struct Retried {
     size_t sent = 0, dropped = 0;

@@ -9,10 +9,6 @@ namespace strand {
 
 namespace {
 
-uint64_t footprint(const Chunk& chunk) {
-  return chunk.packed.size() + sizeof(LetterRun) * (chunk.other.size() + chunk.mask.size()) + sizeof(Chunk) + 128;
-}
-
 // Calls take(chunk index, begin in the chunk, count) for the pieces of [begin, end).
 template <class Take>
 Status for_pieces(int64_t begin, int64_t end, const Take& take) {
@@ -71,10 +67,10 @@ std::shared_ptr<const Chunk> CorpusReader::keep(uint64_t number, std::shared_ptr
   if (known != cache_.end()) return known->second.chunk;  // another thread was faster
   ages_.push_front(number);
   cache_[number] = {chunk, ages_.begin()};
-  cached_bytes_ += footprint(*chunk);
+  cached_bytes_ += chunk->footprint();
   while (cached_bytes_ > cache_bytes_ && ages_.size() > 1) {
     const auto oldest = cache_.find(ages_.back());
-    cached_bytes_ -= footprint(*oldest->second.chunk);
+    cached_bytes_ -= oldest->second.chunk->footprint();
     cache_.erase(oldest);
     ages_.pop_back();
   }
