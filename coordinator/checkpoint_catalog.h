@@ -30,7 +30,7 @@ struct CheckpointEntry {
   BestEvaluation best;  // of a finetuning run, as of this step
   CheckpointState state = CheckpointState::kPresent;
   std::string reason;  // of damage
-  // Of all committed steps up to this one: what a reload goes back to.
+  // Of all steps up to this one, once all of them are recorded; 0: not yet. What a reload goes back to.
   double productive_seconds = 0;
   int64_t tokens = 0;
 };

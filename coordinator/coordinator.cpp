@@ -214,13 +214,12 @@ void Coordinator::move_to(TrackedJob& job, JobState to, Time now, const std::str
   account(job, now);
   const bool held = job_holds_workers(from), holds = job_holds_workers(to);
   job.record.state = to;
-  if (held && !holds) {
-    hold(job, false);
-    if (!(to == JobState::kQueued && job.record.lost)) {  // else that very generation may come back
-      job.record.leaving.clear();
-      acknowledge_all(&job.finished);
-      acknowledge_all(&job.left);
-    }
+  if (held && !holds) hold(job, false);
+  if (!holds && !(to == JobState::kQueued && job.record.lost)) {  // else that very generation may come back
+    job.record.leaving.clear();
+    job.record.away.clear();
+    acknowledge_all(&job.finished);
+    acknowledge_all(&job.left);
   }
   if (!held && holds) hold(job, true);
   job.waits_since.reset();

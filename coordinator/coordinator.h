@@ -131,7 +131,6 @@ class Coordinator {
     // The processes of the newest generation that has taken a step: they reached each other.
     std::set<std::pair<WorkerId, Incarnation>> proven;
     Generation proven_in;
-    std::optional<Step> base;  // where the current generation goes on from, or later; not known before its members say
     std::deque<HistoryEntry> history;  // the newest transitions, as journalled
     Time not_before, stop_deadline;
     std::optional<Time> waits_since;   // ready to start, but not with all its replicas yet
@@ -162,13 +161,11 @@ class Coordinator {
   void changed_checkpoint(const TrackedJob& job, Step step, bool removed);
   std::vector<CoordinatorAction> take_actions();
 
-  // coordinator_gangs.cpp: admission, generations, losses, growth.
+  // coordinator_gangs.cpp: admission, generations.
   void admit(Time now);
   bool try_start(TrackedJob& job, const std::set<WorkerId>& kept, Time now);
   bool refuse_numerics(TrackedJob& job, const GangNeed& need, Time now);
   bool make_room(TrackedJob& job, const GangNeed& need, const std::vector<Candidate>& candidates, Time now);
-  void try_grow(TrackedJob& job, Time now);
-  bool go_on(TrackedJob& job, ErrorCode code, const std::string& why, bool counts, Time now);
   GangNeed need_of(const TrackedJob& job, const std::vector<Candidate>& candidates) const;
   std::vector<Candidate> candidates_of(const TrackedJob& job, const std::set<WorkerId>& kept, Time now) const;
   void judge(std::vector<Candidate>* candidates, const GangNeed& need, const TrackedJob& job, Time now) const;
@@ -178,6 +175,11 @@ class Coordinator {
                         const std::string& why);
   void set_members(TrackedJob& job, std::vector<GroupMember> members, std::vector<GroupMember> leaving);
   void hold(TrackedJob& job, bool holds);
+  std::vector<Incarnation> held_processes(WorkerId worker) const;  // oldest first
+
+  // coordinator_losses.cpp: losses, growth, cuts between workers.
+  void try_grow(TrackedJob& job, Time now);
+  bool go_on(TrackedJob& job, ErrorCode code, const std::string& why, bool counts, Time now);
   void dismiss_leaving(TrackedJob& job);
   void lose_workers(const std::vector<LostWorker>& lost, Time now);
   void lose_process(WorkerId worker, Incarnation incarnation, const std::string& host, Time now,
@@ -188,7 +190,14 @@ class Coordinator {
   void judge_accusations(TrackedJob& job, Time now);
   static void prove(TrackedJob& job);
   bool is_alive(const GroupMember& member);
-  std::vector<Incarnation> held_processes(WorkerId worker) const;  // oldest first
+  // Whoever may have what the job has come to, and can be asked: its members, those without a place in its newest
+  // generation, and those who were away and are heard again.
+  std::vector<GroupMember> holders_of(const JobRecord& record);
+  static bool holds_state(const TrackedJob& job, const GroupMember& member);
+  // It is still at this job, maybe in an older generation.
+  static bool is_at(const JobRecord& record, const WorkerEntry& worker);
+  // An older generation may be gone back to for what this worker holds of it.
+  bool may_be_asked(const WorkerEntry& worker);
 
   // coordinator_workers.cpp: messages of workers.
   void on_message(const MessageArrived& event, Time now);
@@ -224,6 +233,7 @@ class Coordinator {
   static bool reports_steps(const TrackedJob& job, WorkerId worker);
   void on_step(TrackedJob& job, const std::string& peer, const Header& header, const StepReport& report, Time now);
   void record_step(TrackedJob& job, const Header& header, const StepReport& report, Time now);
+  void count_checkpoints(TrackedJob& job);
   void log_evaluation(const TrackedJob& job, Step step, const StepReport& report, Time now);
   void on_finished(TrackedJob& job, const std::string& peer, const Header& header, const JobFinished& body, Time now);
   void end_if_finished(TrackedJob& job, Time now);

@@ -40,10 +40,9 @@ void Coordinator::take_catalogue(TrackedJob& job, const RunPrepared& event, Time
     CheckpointEntry entry = entry_of(manifest);
     // Killed between manifest and journal, only the metrics file knows.
     const auto journalled = job.journalled.find(manifest.step);
-    const auto recorded = event.recorded.steps.find(manifest.step);
-    JobTotals totals = job.progress.totals_at(manifest.step);
-    if (recorded != event.recorded.steps.end()) totals = recorded->second;
-    if (journalled != job.journalled.end()) totals = journalled->second;
+    const bool recorded = event.recorded.through() >= manifest.step;
+    JobTotals totals = recorded ? event.recorded.totals_at(manifest.step) : job.progress.totals_at(manifest.step);
+    if (journalled != job.journalled.end() && journalled->second.tokens > 0) totals = journalled->second;
     entry.productive_seconds = totals.productive_seconds;
     entry.tokens = totals.tokens;
     job.catalog.commit(std::move(entry));
@@ -204,9 +203,6 @@ void Coordinator::on_manifest_written(const ManifestWritten& event, Time now) {
     entry.bytes += part.bytes;
     entry.files.push_back(part.file);
   }
-  const JobTotals totals = job->progress.totals_at(event.step);
-  entry.productive_seconds = totals.productive_seconds;
-  entry.tokens = totals.tokens;
   const CheckpointEntry* older = job->catalog.find(event.step);
   if (older && older->state == CheckpointState::kVerified && older->state_digest != entry.state_digest) {
     ++counters_.digest_mismatches;
@@ -216,7 +212,8 @@ void Coordinator::on_manifest_written(const ManifestWritten& event, Time now) {
             now);
   }
   job->catalog.commit(std::move(entry));
-  job->progress.forget_before(event.step);
+  count_checkpoints(*job);
+  job->progress.forget_through(event.step);
   job->warning.clear();
   ++counters_.manifests;
   changed_checkpoint(*job, event.step, false);

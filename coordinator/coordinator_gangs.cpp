@@ -1,4 +1,4 @@
-// Admission, generations, losses and growth: who works on what.
+// Admission and generations: who works on what.
 #include <algorithm>
 #include <utility>
 
@@ -6,19 +6,6 @@
 #include "shared/base/text.h"
 
 namespace strand {
-namespace {
-
-// Whoever may have what the job has come to: its members, and those without a place in its newest generation.
-std::vector<GroupMember> holders_of(const JobRecord& record) {
-  std::vector<GroupMember> holders = record.members;
-  for (GroupMember m : record.leaving) {
-    m.replica = -1;
-    holders.push_back(std::move(m));
-  }
-  return holders;
-}
-
-}  // namespace
 
 // --- who may be taken -----------------------------------------------------------------------------------------------
 
@@ -151,8 +138,11 @@ bool Coordinator::try_start(TrackedJob& job, const std::set<WorkerId>& kept, Tim
   order_candidates(&candidates);
   const auto& record = job.record;
   const bool same_shape = !record.members.empty() && record.members.back().stage + 1 == need.stages;
-  auto members = form_group(need, same_shape ? holders_of(record) : std::vector<GroupMember>(), candidates);
+  const auto holders = same_shape ? holders_of(record) : std::vector<GroupMember>();
+  auto members = form_group(need, holders, candidates);
   if (members.empty()) return false;
+  const auto holds = [&](const GroupMember& m) { return record.lost && is_alive(m) && holds_state(job, m); };
+  if (!every_stage_lives(holders, need.stages, holds)) job.proven.clear();  // from a checkpoint, whoever takes part
   if (!job.catalog.newest() && !record.lost) {
     job.record.numerics = membership_.find(members.front().worker)->hello.numerics;
   }
@@ -252,19 +242,22 @@ std::vector<Incarnation> Coordinator::held_processes(WorkerId worker) const {
   return processes;
 }
 
-// Live members of the one before that have no place stay until the first step: they hold what the others may need.
+// Live members of the one before that have no place stay until the first step: they hold what the others may need. So
+// do those that are away, should they be heard again.
 void Coordinator::begin_generation(TrackedJob& job, std::vector<GroupMember> members, JobState to, Time now,
                                    const std::string& why) {
   JobRecord& record = job.record;
-  std::vector<GroupMember> leaving;
-  for (const auto* list : {&record.members, &record.leaving}) {
+  std::vector<GroupMember> leaving, away;
+  const bool goes_on = record.lost || job_holds_workers(record.state);
+  for (const auto* list : {&record.members, &record.leaving, &record.away}) {
     for (const GroupMember& m : *list) {
       const auto is_it = [&](const GroupMember& n) { return n.worker == m.worker && n.incarnation == m.incarnation; };
+      if (std::ranges::any_of(members, is_it)) continue;
       const WorkerEntry* worker = membership_.find(m.worker, m.incarnation);
-      if (!worker || std::ranges::any_of(members, is_it) || !is_alive(m)) continue;
-      const TrackedJob* holder = job_of(*worker);
-      const bool ours = holder == &job || (!holder && record.lost);
-      if (ours && worker->job == record.id && worker->state != WorkerState::kIdle) leaving.push_back(m);
+      const TrackedJob* holder = worker ? job_of(*worker) : nullptr;
+      if (!worker && goes_on) away.push_back(m);
+      if (!worker || !is_alive(m) || !is_at(record, *worker)) continue;
+      if (holder == &job || (!holder && goes_on)) leaving.push_back(m);
     }
   }
   const int64_t replicas = members.back().replica + 1;
@@ -275,6 +268,7 @@ void Coordinator::begin_generation(TrackedJob& job, std::vector<GroupMember> mem
   }
   record.generation = Generation{record.generation.value + 1};
   set_members(job, std::move(members), std::move(leaving));
+  record.away = std::move(away);
   job.attached = true;
   job.prepared = false;
   job.evaluating = false;
@@ -286,7 +280,6 @@ void Coordinator::begin_generation(TrackedJob& job, std::vector<GroupMember> mem
   job.computing.clear();
   job.accusations.clear();
   job.accused.reset();
-  job.base.reset();
   job.lost_leaving.clear();
   job.result.reset();
   record.lost = false;
@@ -300,175 +293,6 @@ void Coordinator::begin_generation(TrackedJob& job, std::vector<GroupMember> mem
     move_to(job, to, now, text);
   }
   prepare(job, true);
-}
-
-// --- losses and growth ----------------------------------------------------------------------------------------------
-
-bool Coordinator::is_alive(const GroupMember& member) {
-  const WorkerEntry* worker = membership_.find(member.worker, member.incarnation);
-  return worker && worker->state != WorkerState::kFailed;
-}
-
-// Those who are left go on at once in a new generation, filled up with whoever is there. False when they lack a stage,
-// or are too few: then the job starts over.
-bool Coordinator::go_on(TrackedJob& job, ErrorCode code, const std::string& why, bool counts, Time now) {
-  const JobState state = job.record.state;
-  if (!job_holds_workers(state) || state == JobState::kStopping || draining_) return false;
-  auto candidates = candidates_of(job, {}, now);
-  const GangNeed need = need_of(job, candidates);
-  const std::vector<GroupMember> holders = holders_of(job.record);
-  if (!every_stage_lives(holders, need.stages, [&](const auto& m) { return is_alive(m); })) return false;
-  order_candidates(&candidates);
-  auto members = form_group(need, holders, candidates);
-  if (members.empty()) return false;
-  Duration wait{};
-  // What falls within a lease of a loss that counted is one failure: a rack, a switch, a series of time-outs.
-  const bool same = job.counted_loss && now - *job.counted_loss < config_.lease;
-  if (counts && !same) {
-    if (!count_restart(job, why, code, &wait, now)) return true;
-    job.counted_loss = now;
-  }
-  job.record.reason = why;
-  begin_generation(job, std::move(members), state == JobState::kStarting ? state : JobState::kRecovering, now, why);
-  return true;
-}
-
-// Called when a step has just been committed: a new generation then wastes least. Spares are given a moment to come
-// together, and a generation some time to get going.
-void Coordinator::try_grow(TrackedJob& job, Time now) {
-  const JobRecord& record = job.record;
-  const GangNeed shape = gang_need(job.spec);
-  if (record.state != JobState::kTraining || draining_ || record.members.empty()) return;
-  const int64_t replicas = record.members.back().replica + 1;
-  if (replicas >= shape.replicas || now - job.generation_began < config_.lease / 8) return;
-  for (const auto& [id, other] : jobs_) {  // those that have nothing at all come first
-    if (other.record.state == JobState::kQueued && other.record.priority >= record.priority) return;
-  }
-  auto candidates = candidates_of(job, {}, now);
-  const int64_t usable = count_fitness(candidates, Fitness::kUsable);
-  if (usable < (replicas + 1) * shape.stages) return;
-  const auto settling = [&](const Candidate& candidate) {
-    return candidate.fitness == Fitness::kUsable && now - candidate.worker->joined < config_.lease / 12;
-  };
-  if (usable < shape.workers() && std::ranges::any_of(candidates, settling)) return;
-  order_candidates(&candidates);
-  auto members = form_group(need_of(job, candidates), holders_of(record), candidates);
-  if (std::cmp_less_equal(members.size(), record.members.size())) return;
-  const int64_t grown = members.back().replica + 1;
-  begin_generation(job, std::move(members), JobState::kRecovering, now,
-                   concat("grows from ", replicas, " to ", grown, " replicas at step ", job.progress.step()));
-}
-
-// After the first step of a generation nobody needs what the leaving ones hold.
-void Coordinator::dismiss_leaving(TrackedJob& job) {
-  if (job.record.leaving.empty()) return;
-  for (const GroupMember& m : job.record.leaving) {
-    const WorkerEntry* worker = membership_.find(m.worker, m.incarnation);
-    if (worker) send_stop(worker->peer, job.record.id, job.record.generation, false);
-  }
-  set_members(job, job.record.members, {});
-  changed(job);
-}
-
-// These processes are gone, all of them, before any job looks for who is left: one that reached none of its workers for
-// a while finds that very generation again, instead of one made of workers that were just as far away.
-void Coordinator::lose_workers(const std::vector<LostWorker>& lost, Time now) {
-  for (const LostWorker& gone : lost) {
-    membership_.remove(gone.entry.id);
-    detector_.forget(gone.entry.id);
-  }
-  for (const LostWorker& gone : lost) {
-    lose_process(gone.entry.id, gone.entry.incarnation, gone.entry.hello.host, now, gone.why);
-  }
-}
-
-void Coordinator::lose_process(WorkerId worker, Incarnation incarnation, const std::string& host, Time now,
-                               const std::string& why) {
-  consider_ = true;
-  const auto found = held_.find({worker, incarnation});
-  TrackedJob* job = found == held_.end() ? nullptr : this->job(found->second);
-  if (!job) return;
-  if (is_member(*job, worker, incarnation)) {
-    job->exclusions.failed(worker, host, now);
-    return lose_member(*job, now, why);
-  }
-  if (!is_leaving(*job, worker, incarnation)) return;
-  if (job->record.state == JobState::kTraining) {
-    std::vector<GroupMember> leaving = job->record.leaving;
-    std::erase_if(leaving, [&](const GroupMember& m) { return m.worker == worker; });
-    set_members(*job, job->record.members, std::move(leaving));
-    changed(*job);
-  } else {
-    job->lost_leaving = why;
-    go_on_without_leaving(*job, now);
-  }
-}
-
-// A leaving worker may have held what the others are asking it for, and their plan names it: again, without it. A
-// coordinator that has just begun waits for the members first; for each either comes back or is lost in its turn.
-void Coordinator::go_on_without_leaving(TrackedJob& job, Time now) {
-  const auto alive = [&](const GroupMember& m) { return is_alive(m); };
-  if (job.lost_leaving.empty() || !std::ranges::all_of(job.record.members, alive)) return;
-  const std::string why = std::exchange(job.lost_leaving, {});
-  if (job.record.state == JobState::kTraining) return;
-  if (!go_on(job, ErrorCode::kUnavailable, why, false, now)) job.lost_leaving = why;
-}
-
-void Coordinator::lose_member(TrackedJob& job, Time now, const std::string& why) {
-  if (job.record.state == JobState::kStopping) return member_left(job, now, why);
-  if (go_on(job, ErrorCode::kUnavailable, why, true, now)) return;
-  retry_or_give_up(job, ErrorCode::kUnavailable, why, true, now);
-}
-
-// --- cuts between workers -------------------------------------------------------------------------------------------
-
-void Coordinator::hear_accusations(TrackedJob& job, WorkerId accuser, const std::vector<WorkerId>& suspects, Time now) {
-  if (suspects.empty()) {
-    job.accusations.erase(accuser);
-  } else {
-    job.accusations[accuser] = suspects;
-  }
-  if (job.accusations.empty()) {
-    job.accused.reset();
-  } else if (!job.accused) {
-    job.accused = now;
-  }
-}
-
-// A step of the current generation has been taken.
-void Coordinator::prove(TrackedJob& job) {
-  if (job.proven_in == job.record.generation) return;
-  job.proven_in = job.record.generation;
-  job.proven.clear();
-  for (const GroupMember& m : job.record.members) job.proven.insert({m.worker, m.incarnation});
-}
-
-// A moment after the first, when the others have been heard as well. Who is cut off would hold up every generation it
-// is in, so it is left out for a while, and not asked for what it holds.
-void Coordinator::judge_accusations(TrackedJob& job, Time now) {
-  const JobState state = job.record.state;
-  if (!job_holds_workers(state) || state == JobState::kStopping) return;
-  if (!job.accused || now - *job.accused < config_.lease / 4) return;
-  std::vector<SuspectedMember> suspects;
-  for (const auto* list : {&job.record.members, &job.record.leaving}) {
-    for (const GroupMember& m : *list) {
-      const bool new_here = !job.proven.contains({m.worker, m.incarnation});
-      suspects.push_back({m.worker, (new_here ? 1 : 0) + (job.exclusions.was_left_out(m.worker, now) ? 1 : 0)});
-    }
-  }
-  const WorkerId chosen = choose_cut_off(job.accusations, suspects);
-  job.accusations.clear();
-  job.accused.reset();
-  WorkerEntry* worker = membership_.find(chosen);
-  if (!worker || job_of(*worker) != &job) return;  // gone meanwhile, and noticed as such
-  ++counters_.cut_off;
-  job.exclusions.leave_out(chosen, now);
-  worker->state = WorkerState::kFailed;  // until it says what it does: no part of the next generation
-  const std::string why = concat("the others do not reach worker ", chosen.value, " (", worker->hello.host, ", ",
-                                 worker->hello.endpoint, ")");
-  const bool member = is_member(job, worker->id, worker->incarnation);
-  if (go_on(job, ErrorCode::kDeadline, why, member, now)) return;
-  if (job_holds_workers(job.record.state)) retry_or_give_up(job, ErrorCode::kDeadline, why, false, now);
 }
 
 }  // namespace strand

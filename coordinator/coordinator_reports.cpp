@@ -26,7 +26,7 @@ Coordinator::TrackedJob* Coordinator::fenced(const WorkerEntry& worker, const He
     if (!leaving) ++counters_.stale_generation;
     found = nullptr;
   }
-  if (!found && !job_of(worker)) send_stop(worker.peer, header.job, header.generation, false);
+  if (!found && !job_of(worker) && !may_be_asked(worker)) send_stop(worker.peer, header.job, header.generation, false);
   return found;
 }
 
@@ -64,13 +64,12 @@ void Coordinator::on_report(WorkerEntry& worker, const WireMessage& message, Tim
 
 void Coordinator::on_step(TrackedJob& job, const std::string& peer, const Header& header, const StepReport& report,
                           Time now) {
-  if (!is_at_last_stage(job, header.sender)) {
+  const bool again = header.step <= report.base;  // told by all who know: its members may still be on their way
+  if (!again && !is_at_last_stage(job, header.sender)) {
     ++counters_.misplaced_reports;
     return acknowledge(peer, header);
   }
-  // Steps of before this generation, of which nobody had heard, are told by all who know: its members may still be on
-  // their way.
-  if (reports_steps(job, header.sender) && job.base && header.step > *job.base) {
+  if (!again && reports_steps(job, header.sender)) {
     const bool first = job.record.state == JobState::kStarting || job.record.state == JobState::kRecovering;
     if (first) move_to(job, JobState::kTraining, now, "");
     dismiss_leaving(job);
@@ -91,11 +90,19 @@ void Coordinator::record_step(TrackedJob& job, const Header& header, const StepR
   actions_.push_back(RecordStep{job.record.id, job.record.run_directory, header.generation, header.step, wall(now),
                                 report, job.progress.totals()});
   if (report.evaluated && !report.best.metric.empty()) log_evaluation(job, header.step, report, now);
-  const CheckpointEntry* saved = job.catalog.find(header.step);
-  if (saved && saved->generation == header.generation) {  // the part was faster than the report of its step
-    const JobTotals totals = job.progress.totals_at(header.step);
-    job.catalog.set_totals(header.step, totals.productive_seconds, totals.tokens);
-    changed_checkpoint(job, header.step, false);
+  count_checkpoints(job);  // a part may be faster than the report of its step
+}
+
+void Coordinator::count_checkpoints(TrackedJob& job) {
+  std::vector<Step> counted;
+  for (const auto& [step, entry] : job.catalog.entries()) {
+    const bool ours = entry.generation == job.record.generation && entry.tokens == 0;
+    if (ours && step <= job.progress.recorded_through()) counted.push_back(step);
+  }
+  for (const Step step : counted) {
+    const JobTotals totals = job.progress.totals_at(step);
+    job.catalog.set_totals(step, totals.productive_seconds, totals.tokens);
+    changed_checkpoint(job, step, false);
   }
 }
 

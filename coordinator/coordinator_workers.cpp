@@ -238,7 +238,7 @@ void Coordinator::settle_newcomer(WorkerEntry& worker, Time now) {
     }
   }
   if (mine) return on_idle_member(*mine, worker, now);
-  if (is_busy(worker.state) && worker.job.value != 0) {
+  if (is_busy(worker.state) && worker.job.value != 0 && !may_be_asked(worker)) {
     ++counters_.stale_generation;
     send_stop(worker.peer, worker.job, worker.generation, false);
   }
@@ -300,8 +300,6 @@ void Coordinator::on_heartbeat(WorkerEntry& worker, const Header& header, const 
       account(*job, now);
       job->evaluating = evaluating;
     }
-    const bool begun = is_computing(body.state) || body.state == WorkerState::kIdle;
-    if (reports && begun && !job->base) job->base = header.step;
     hear_accusations(*job, worker.id, body.suspects, now);
   }
   settle_newcomer(worker, now);

@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "coordinator/job_progress.h"
+#include "coordinator/recorded_steps.h"
 #include "shared/wire/manifest.h"
 #include "shared/wire/messages.h"
 
@@ -38,7 +38,7 @@ struct RunPrepared {
   std::string token;
   std::vector<Manifest> manifests;  // readable, with all parts present in the right size; in order of steps
   std::vector<DamagedCheckpoint> damaged;
-  RecordedTail recorded;
+  RecordedSteps recorded;
 };
 struct ManifestWritten {
   JobId job;

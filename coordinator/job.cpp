@@ -144,6 +144,7 @@ JobRecord record_of(const Json& json) {
   r.generation = Generation{json.at("generation").get<uint64_t>()};
   r.members = members_of(json.at("members"));
   if (json.contains("leaving")) r.leaving = members_of(json.at("leaving"));
+  if (json.contains("away")) r.away = members_of(json.at("away"));
   r.lost = json.at("lost").get<bool>();
   r.numerics = json.at("numerics").get<std::string>();
   r.submitted_wall = json.at("submitted_wall").get<int64_t>();
@@ -204,6 +205,7 @@ std::string encode_job_record(const JobRecord& r) {
                      {"generation", r.generation.value},
                      {"members", members_json(r.members)},
                      {"leaving", members_json(r.leaving)},
+                     {"away", members_json(r.away)},
                      {"lost", r.lost},
                      {"numerics", r.numerics},
                      {"submitted_wall", r.submitted_wall},

@@ -63,6 +63,7 @@ struct JobRecord {
   Generation generation;
   std::vector<GroupMember> members;  // of `generation`, by replica and stage; kept until the next one
   std::vector<GroupMember> leaving;  // without a place in it, until its first step: they hold what it may need
+  std::vector<GroupMember> away;     // fell silent, no step since: who is heard again still holds what it may need
   bool lost = false;                 // queued because a member fell silent: that very generation may come back
   std::string numerics;              // fingerprint of the workers of the first checkpoint's generation
   int64_t submitted_wall = 0, allocated_wall = 0, entered_wall = 0;

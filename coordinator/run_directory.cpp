@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "shared/base/row_audit.h"
 #include "shared/base/text.h"
@@ -69,23 +70,26 @@ void read_metrics_tail(FileSystem& fs, const std::string& run_directory, RunPrep
   if (!size.ok()) return;
   const auto tail = fs.read_range(path, *size > kTail ? *size - kTail : 0, kTail);
   if (!tail.ok()) return;
-  RecordedTail& recorded = result->recorded;
-  recorded.whole = *size <= kTail;
+  bool first = true;
   for (const std::string& line : split(*tail, '\n')) {
     const auto json = parse_json(line, path);
     if (!json.ok() || !json->is_object()) continue;
     const auto whole = [&](const char* key) { return json->contains(key) && (*json)[key].is_number_integer(); };
-    if (!whole("generation") || !whole("step") || !whole("total_tokens")) continue;
+    if (!whole("generation") || !whole("step") || !whole("total_tokens") || !whole("tokens")) continue;
+    const auto seconds = [&](const char* key) {
+      return json->contains(key) && (*json)[key].is_number() ? (*json)[key].get<double>() : 0.0;
+    };
     const Generation generation{(*json)["generation"].get<uint64_t>()};
-    JobTotals totals = recorded.totals;
-    totals.tokens = (*json)["total_tokens"].get<int64_t>();
-    const auto seconds = json->find("productive_seconds");
-    if (seconds != json->end() && seconds->is_number()) totals.productive_seconds = seconds->get<double>();
-    JobTotals own;
-    if (whole("tokens")) own.tokens = (*json)["tokens"].get<int64_t>();
-    const auto own_seconds = json->find("step_seconds");
-    if (own_seconds != json->end() && own_seconds->is_number()) own.productive_seconds = own_seconds->get<double>();
-    add_recorded(&recorded, generation, (*json)["step"].get<Step>(), own, totals);
+    const auto step = (*json)["step"].get<Step>();
+    const JobTotals own{seconds("step_seconds"), (*json)["tokens"].get<int64_t>()};
+    if (generation != result->recorded.generation()) {  // versions before wrote no base
+      result->recorded.go_on(generation, whole("base") ? (*json)["base"].get<Step>() : step - 1);
+    }
+    if (std::exchange(first, false) && *size > kTail) {
+      result->recorded.know_through(step - 1, {seconds("productive_seconds") - own.productive_seconds,
+                                               (*json)["total_tokens"].get<int64_t>() - own.tokens});
+    }
+    (void)result->recorded.add(step, own);
   }
 }
 
@@ -203,6 +207,7 @@ std::string metrics_line(const RecordStep& record) {
   const StepReport& r = record.report;
   Json json = step_json(record.step, r);
   json["generation"] = record.generation.value;
+  json["base"] = r.base;
   json["time"] = static_cast<double>(record.wall_nanoseconds) * 1e-9;
   json["total_tokens"] = record.totals.tokens;
   json["productive_seconds"] = record.totals.productive_seconds;

@@ -141,6 +141,9 @@ struct StepReport {
   audit @12 :UInt64;
   # Sum modulo 2^64, over the rows of the step that were given to the embedding, of XXH3-64(row number, sample, tokens)
   # (docs/data_flow.md). `strand data audit` computes it again from the store.
+  base @13 :Int64;
+  # The step that header.generation goes on from. Steps above it are its own, and take the place of those that an older
+  # generation took; up to it they were taken before, and are told again.
 
   struct Metric {
     name @0 :Text;

@@ -160,7 +160,7 @@ void WorkerLifecycle::on_assign(const Header& header, const Assign& assign, std:
   outbox_.clear();  // reports of another generation would be dropped by the receiver
   reports_steps_ = place != nullptr && reports_steps(*place, assign.members);
   step_reports_.erase(step_reports_.begin(), step_reports_.upper_bound(assign.recorded_step));
-  base_known_ = false;
+  base_.reset();
   actions->push_back(std::move(start));
 }
 
@@ -178,10 +178,13 @@ void WorkerLifecycle::enqueue(Step step, Body body) {
 // What this generation goes on from. Committed steps up to it that nobody has recorded are told by all who know them:
 // the one that reports now may not. Those above it are taken again.
 void WorkerLifecycle::begin_at(Step base) {
-  if (base_known_) return;
-  base_known_ = true;
+  if (base_) return;
+  base_ = base;
   step_reports_.erase(step_reports_.upper_bound(base), step_reports_.end());
-  for (const auto& [step, report] : step_reports_) enqueue(step, report);
+  for (auto& [step, report] : step_reports_) {
+    report.base = base;
+    enqueue(step, report);
+  }
 }
 
 // A step that is taken again gives the same numbers; those above it have not been taken yet.
@@ -204,7 +207,7 @@ void WorkerLifecycle::on_report(const TrainingReport& report, Time now, std::vec
   if (report.job != job_ || report.generation != generation_) {
     ++dropped_;  // from a training thread that has been replaced, or has not yet heard of this generation
     const auto* step = std::get_if<StepReport>(&report.body);
-    if (step && report.job == job_ && !base_known_) remember(report.step, *step);
+    if (step && report.job == job_ && !base_) remember(report.step, *step);
     return;
   }
   if (report.work_nanoseconds > 0) {
@@ -223,6 +226,7 @@ void WorkerLifecycle::on_report(const TrainingReport& report, Time now, std::vec
   }
   Body body;
   std::visit([&](const auto& said) { body = said; }, report.body);
+  if (auto* step = std::get_if<StepReport>(&body)) step->base = *base_;
   if (std::holds_alternative<JobFailed>(body)) state_ = WorkerState::kFailed;
   if (std::holds_alternative<JobFinished>(body) || std::holds_alternative<Stopped>(body)) state_ = WorkerState::kIdle;
   enqueue(report.step, std::move(body));

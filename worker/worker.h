@@ -97,7 +97,7 @@ class WorkerLifecycle {
   Generation generation_;
   Step step_ = 0;
   bool reports_steps_ = false;  // the one member of the generation that does
-  bool base_known_ = false;     // the training thread has said where this generation begins
+  std::optional<Step> base_;    // where this generation begins; unknown until the training thread says it
   double work_nanoseconds_ = 0;
   std::vector<WorkerId> suspects_;
   std::map<JobId, Generation> known_;        // the newest generation of each job this process has been in

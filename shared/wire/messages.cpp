@@ -210,6 +210,7 @@ void write(schema::StepReport::Builder to, const StepReport& from) {
   }
   write_best(to.initBest(), from.best, text);
   to.setAudit(from.audit);
+  to.setBase(from.base);
 }
 void read(schema::StepReport::Reader from, StepReport* to) {
   to->loss = from.getLoss();
@@ -225,6 +226,7 @@ void read(schema::StepReport::Reader from, StepReport* to) {
   for (auto metric : from.getMetrics()) to->metrics.push_back({read_text(metric.getName()), metric.getValue()});
   to->best = read_best(from.getBest());
   to->audit = from.getAudit();
+  to->base = from.getBase();
 }
 
 void write(schema::Ack::Builder, const Ack&) {}

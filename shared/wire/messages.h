@@ -114,6 +114,7 @@ struct StepReport {
   std::vector<NamedMetric> metrics;  // a task: the overall metrics of its dev set; NaN where one is not defined
   BestEvaluation best;               // a task: as it stands after this evaluation
   uint64_t audit = 0;                // sum over the step's rows (shared/base/row_audit.h)
+  Step base = 0;                     // its generation goes on from there; a step up to it was taken before
   bool operator==(const StepReport&) const = default;
 };
 // coordinator -> worker: the one message with this header.request has been recorded (never sent for a Heartbeat).

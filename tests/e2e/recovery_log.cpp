@@ -31,6 +31,7 @@ void RecoveryLog::read_coordinator(const std::string& path) {
   for (const LogLine& line : log_lines(path)) {
     const auto text = line.fields.find("text");
     if (line.event != "job_event" || text == line.fields.end()) continue;
+    if (!text->second.starts_with("checkpoint ")) said_ += concat(format_number(line.time, 3), " ", text->second, "\n");
     const size_t at = text->second.find("generation ");
     if (at == std::string::npos) continue;
     const int number = std::atoi(text->second.c_str() + at + 11);
@@ -74,13 +75,13 @@ void RecoveryLog::read_steps(const std::string& run_directory) {
 std::string RecoveryLog::story() const {
   std::string text;
   for (const auto& [number, seen] : generations_) {
-    text += concat("generation ", number, ": begun ", format_number(seen.begun, 12), ", ready ",
+    text += concat("generation ", number, ": begun ", format_number(seen.begun, 3), ", ready ",
                    format_number(seen.ready - seen.begun, 4), " s later at step ", seen.base, ", first step ",
                    format_number(seen.first_step - seen.begun, 4), ", newest ", seen.newest_step, ";");
     for (const auto& [name, member] : seen.members) text += concat(" ", name, " ", member.replica, ".", member.stage);
     text += "\n";
   }
-  return text;
+  return text + said_;
 }
 
 std::optional<Recovery> RecoveryLog::recovery_after(const Kill& kill, const std::vector<Kill>& all) const {

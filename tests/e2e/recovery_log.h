@@ -50,7 +50,7 @@ class RecoveryLog {
   double median_step() const { return median_step_; }
   double longest_step() const { return longest_step_; }
 
-  // A line for each generation, for the messages of tests.
+  // A line for each generation, and what the coordinator said of the job, for the messages of tests.
   std::string story() const;
   // Of a worker's kill that no other kill came near; nothing when one did, or when no generation followed.
   std::optional<Recovery> recovery_after(const Kill& kill, const std::vector<Kill>& all) const;
@@ -66,6 +66,7 @@ class RecoveryLog {
 
   int stages_;
   std::map<int, GenerationSeen> generations_;
+  std::string said_;
   double median_step_ = 0, longest_step_ = 0;
 };
 

@@ -107,9 +107,9 @@ void fill_body(TestRandom& random, Heartbeat& m) {
 }
 void fill_body(TestRandom& random, StepReport& m) {
   auto& [loss, norm, rate, tokens, step, data_wait, checkpoint_wait, evaluated, eval_loss, eval_bits, metrics, best,
-         audit] = m;
+         audit, base] = m;
   fill(random, loss, norm, rate, tokens, step, data_wait, checkpoint_wait, evaluated, eval_loss, eval_bits, metrics,
-       best, audit);
+       best, audit, base);
 }
 void fill_body(TestRandom&, Ack&) {}
 void fill_body(TestRandom& random, PartSaved& m) {

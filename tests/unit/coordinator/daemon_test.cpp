@@ -120,7 +120,7 @@ class ScriptedWorker {
     assign_ = std::get<Assign>(assigned->body);
     job_ = assigned->header.job;
     generation_ = assigned->header.generation;
-    step_ = assign_.checkpoints.empty() ? 0 : assign_.checkpoints.front();
+    step_ = base_ = assign_.checkpoints.empty() ? 0 : assign_.checkpoints.front();
     say(Heartbeat{WorkerState::kTraining});
     return true;
   }
@@ -146,6 +146,7 @@ class ScriptedWorker {
     report.loss = 2.0 / static_cast<double>(step_);
     report.tokens = 100;
     report.step_nanoseconds = 10000000;
+    report.base = base_;
     return acknowledged(say(report));
   }
   // Writes a part file and reports it; true once the checkpoint exists.
@@ -180,7 +181,7 @@ class ScriptedWorker {
   Assign assign_;
   JobId job_;
   Generation generation_;
-  Step step_ = 0;
+  Step step_ = 0, base_ = 0;
 
  private:
   uint64_t id_, incarnation_, request_ = 0;

@@ -2,6 +2,8 @@
 // invariants are checked in simulated_cluster.cpp, action by action.
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "shared/base/text.h"
 #include "tests/unit/coordinator/elastic_job.h"
 
@@ -146,6 +148,36 @@ TEST(Elastic, NoCommittedStepIsLostWhileEveryStageLives) {
       if (reached == 0) continue;  // the generation has not begun
       ASSERT_GE(reached, newest) << "generation " << cluster.record(1).generation.value;
       newest = reached;
+    }
+    run_to_the_end(cluster, 1, 150);
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+// The coordinator's links to the workers break, one after the other, and are made anew within a lease: whoever had to
+// be left out meanwhile still holds what the job has come to.
+TEST(Elastic, LinksThatBreakAndComeBackCostNoCommittedStep) {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE(concat("seed ", seed));
+    SimulatedCluster cluster(seed, 4);
+    cluster.ask("submit", job("a", 150, {2, 1, 2}));
+    cluster.ticks(65 + static_cast<int>(cluster.pick(20)));  // beyond the first checkpoint
+    ASSERT_EQ(cluster.record(1).members.size(), 4u);
+    std::array<int, 4> breaks, back;
+    for (size_t i = 0; i < 4; ++i) {
+      breaks[i] = static_cast<int>(cluster.pick(kLease / 2));
+      back[i] = breaks[i] + 1 + static_cast<int>(cluster.pick(kLease / 2));
+    }
+    uint64_t generation = 1;
+    for (int turn = 0; turn < 400 && !job_is_at_rest(cluster.record(1).state); ++turn) {
+      const Step heard_of = *cluster.recorded(1).rbegin();
+      for (size_t i = 0; i < 4; ++i) cluster.unlink_worker(i, turn >= breaks[i] && turn < back[i]);
+      cluster.tick({});
+      const Generation now = cluster.record(1).generation;
+      const Step reached = cluster.workers().reached(JobId{1}, now);
+      if (reached == 0 || now.value == generation) continue;  // the generation has not begun, or has before
+      ASSERT_GE(reached, heard_of) << "generation " << now.value;
+      generation = now.value;
     }
     run_to_the_end(cluster, 1, 150);
     if (::testing::Test::HasFailure()) return;

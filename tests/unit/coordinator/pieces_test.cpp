@@ -276,6 +276,7 @@ TEST(Progress, ReplayedStepsCountOnce) {
   entry.tokens = progress.totals_at(5).tokens;
   entry.productive_seconds = progress.totals_at(5).productive_seconds;
   catalog.commit(entry);
+  report.base = 5;
   EXPECT_TRUE(progress.add(Generation{2}, 6, report, catalog));
   EXPECT_EQ(progress.totals().tokens, 60);
   EXPECT_DOUBLE_EQ(progress.totals().productive_seconds, 6);
@@ -293,6 +294,7 @@ TEST(Progress, AGenerationThatGoesOnContinuesTheCount) {
   report.tokens = 10;
   for (const Step step : {1, 2, 4}) EXPECT_TRUE(progress.add(Generation{1}, step, report, catalog));
   EXPECT_EQ(progress.recorded_through(), 2);
+  report.base = 4;
   EXPECT_FALSE(progress.add(Generation{2}, 4, report, catalog)) << "said again";
   EXPECT_TRUE(progress.add(Generation{2}, 3, report, catalog));
   EXPECT_TRUE(progress.add(Generation{2}, 5, report, catalog));
@@ -304,15 +306,17 @@ TEST(Progress, AGenerationThatGoesOnContinuesTheCount) {
 TEST(Progress, TheTailOfARecordTellsTheSame) {
   CheckpointCatalog catalog;
   JobProgress all;
-  RecordedTail tail;
-  tail.whole = true;
+  RecordedSteps tail;
   StepReport report;
   report.tokens = 10;
   const std::vector<std::pair<uint64_t, Step>> reports = {{1, 2}, {2, 1}, {2, 4}, {3, 3},
                                                           {3, 5}, {4, 6}, {6, 1}, {6, 2}};
+  const Step bases[] = {0, 0, 2, 4, 5, 0, 0};  // of the generations
   for (const auto& [generation, step] : reports) {
+    report.base = bases[generation];
     ASSERT_TRUE(all.add(Generation{generation}, step, report, catalog)) << step;
-    add_recorded(&tail, Generation{generation}, step, {0, 10}, all.totals());
+    if (tail.generation().value != generation) tail.go_on(Generation{generation}, report.base);
+    ASSERT_TRUE(tail.add(step, {0, 10}));
     JobProgress restored;
     restored.restore(tail);
     EXPECT_EQ(restored.step(), all.step()) << generation << " " << step;
@@ -414,18 +418,18 @@ TEST_F(RunDirectoryTest, MetricsTailSaysWhereRecordingStopped) {
   std::ofstream file(run_ + "/metrics.jsonl");
   for (Step step = 1; step <= 2000; ++step) {
     RecordStep record{JobId{1}, run_, Generation{step <= 1990 ? 1u : 2u}, step, 0, {}, {0.5, 10 * step}};
+    record.report.base = step <= 1990 ? 0 : 1990;
+    record.report.tokens = 10;
     if (step != 1995) file << metrics_line(record) << "\n";
   }
   file << "{\"step\": 2001, \"gen";
   file.close();
   const auto look = prepare_run(*fs_, {JobId{1}, Generation{2}, run_, "toml", false}, "");
-  EXPECT_EQ(look.recorded.generation.value, 2u);
-  EXPECT_FALSE(look.recorded.whole) << "only the end is read";
-  EXPECT_EQ(look.recorded.steps.rbegin()->first, 2000);
-  EXPECT_TRUE(look.recorded.steps.contains(1990)) << "a generation that goes on";
-  EXPECT_FALSE(look.recorded.steps.contains(1995));
-  EXPECT_EQ(look.recorded.steps.at(1991).tokens, 19910);
-  EXPECT_EQ(look.recorded.totals.tokens, 20000);
+  EXPECT_EQ(look.recorded.generation().value, 2u);
+  EXPECT_EQ(look.recorded.newest(), 2000);
+  EXPECT_EQ(look.recorded.through(), 1994) << "only the end is read, and what was before it is known";
+  EXPECT_EQ(look.recorded.totals_at(1991).tokens, 19910) << "a generation that goes on";
+  EXPECT_EQ(look.recorded.totals().tokens, 19990);
 }
 
 TEST_F(RunDirectoryTest, OfflineCommandsListAndVerify) {

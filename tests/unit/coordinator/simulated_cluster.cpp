@@ -97,7 +97,8 @@ std::optional<CoordinatorEvent> SimulatedCluster::send(const SendMessage& messag
     return std::nullopt;
   }
   if (std::holds_alternative<Assign>(message.message.body)) check_assignment(message.message);
-  if (workers_.find_peer(message.peer) == nullptr) return SendFailed{message.peer};
+  const SimulatedWorker* worker = workers_.find_peer(message.peer);
+  if (!worker || worker->unlinked) return SendFailed{message.peer};
   to_workers_.push_back({message.peer, message.message});
   return std::nullopt;
 }
@@ -245,8 +246,8 @@ void SimulatedCluster::check_and_record(const RecordStep& action) {
   }
   steps_[action.job].insert(action.step);
   const JobTotals own{static_cast<double>(action.report.step_nanoseconds) * 1e-9, action.report.tokens};
-  disk.recorded.whole = true;
-  add_recorded(&disk.recorded, action.generation, action.step, own, action.totals);
+  if (disk.recorded.generation() != action.generation) disk.recorded.go_on(action.generation, action.report.base);
+  (void)disk.recorded.add(action.step, own);
 }
 
 // --- time and the network -------------------------------------------------------------------------------------------
@@ -285,7 +286,7 @@ void SimulatedCluster::deliver_to_workers(const Faults& faults) {
     const Letter letter = take(&letters, faults);
     if (chance(faults.drop)) continue;
     SimulatedWorker* worker = workers_.find_peer(letter.peer);
-    if (!worker || worker->cut_off) continue;
+    if (!worker || worker->cut_off || worker->unlinked) continue;
     for (int times = chance(faults.duplicate) ? 2 : 1; times > 0; --times) worker->inbox.push_back(letter.message);
   }
 }

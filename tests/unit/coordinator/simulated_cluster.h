@@ -52,6 +52,7 @@ class SimulatedCluster final : public SimulatedDisk {
   void kill_worker(size_t index) { workers_.restart(index, now_); }  // and started anew
   void remove_worker(size_t index) { workers_.at(index).dead = workers_.at(index).removed = true; }
   void cut_off_worker(size_t index, bool cut) { workers_.at(index).cut_off = cut; }
+  void unlink_worker(size_t index, bool unlinked) { workers_.at(index).unlinked = unlinked; }
   SimulatedWorker& add_worker(const std::string& host) { return workers_.add(host, now_); }
   SimulatedWorkers& workers() { return workers_; }
   void plant(Planted bug) {
@@ -80,7 +81,7 @@ class SimulatedCluster final : public SimulatedDisk {
     std::set<std::string> parts;
     std::map<Step, Manifest> manifests;
     std::map<Step, uint64_t> ever;  // state digest of every manifest there was
-    RecordedTail recorded;
+    RecordedSteps recorded;
   };
   struct Letter {
     std::string peer;

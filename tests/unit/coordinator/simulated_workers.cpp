@@ -26,6 +26,7 @@ SimulatedWorker& SimulatedWorkers::add(const std::string& host, Time now) {
 
 void SimulatedWorkers::restart(size_t index, Time now) {
   SimulatedWorker fresh;
+  forget(workers_[index]);
   fresh.identity = workers_[index].identity;
   fresh.slow = workers_[index].slow;
   fresh.unfit = workers_[index].unfit;
@@ -79,8 +80,9 @@ void SimulatedWorkers::turn(Time now, std::vector<std::pair<std::string, WireMes
 void SimulatedWorkers::act(SimulatedWorker& worker, const std::vector<WorkerAction>& actions, Time now) {
   for (const WorkerAction& action : actions) {
     if (const auto* send = std::get_if<SendToCoordinator>(&action)) {
-      if (!worker.cut_off) said_->emplace_back(worker.peer(), send->message);
+      if (!worker.cut_off && !worker.unlinked) said_->emplace_back(worker.peer(), send->message);
     } else if (const auto* start = std::get_if<StartTraining>(&action)) {
+      if (worker.task && worker.task->job != start->job) forget(worker);
       worker.task = *start;
       worker.spec = spec_of(start->assign.job_toml);
       worker.loaded = worker.saved = worker.ended = worker.stop = false;
@@ -200,6 +202,14 @@ void SimulatedWorkers::begin(const Members& members, Time now) {
   }
 }
 
+void SimulatedWorkers::forget(const SimulatedWorker& worker) {
+  for (auto& [job, steps] : witnesses_) {
+    for (auto& [step, witnesses] : steps) {
+      if (witnesses.erase(worker.identity.incarnation) > 0 && witnesses.empty()) forgotten_[job].insert(step);
+    }
+  }
+}
+
 bool SimulatedWorkers::reports(const SimulatedWorker& worker) const {
   return worker.task->self.stage + 1 == worker.spec.parallel.stages;
 }
@@ -221,6 +231,7 @@ void SimulatedWorkers::commit(const Members& members, Time now) {
     step_report.tokens = 10;
     step_report.step_nanoseconds = 100'000'000;
     if (reports(*worker)) {
+      witnesses_[worker->task->job][step].insert(worker->identity.incarnation);
       report(*worker, step_report, now);
     } else {
       report(*worker, Heartbeat{WorkerState::kTraining}, now);

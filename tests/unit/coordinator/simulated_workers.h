@@ -34,6 +34,7 @@ struct SimulatedWorker {
   WorkerIdentity identity;
   std::unique_ptr<WorkerLifecycle> lifecycle;
   bool cut_off = false;              // from the coordinator, not from the other workers
+  bool unlinked = false;             // likewise, and the coordinator is told so when it speaks to it
   bool paused = false;               // SIGSTOP
   bool dead = false;                 // its process has ended
   bool removed = false;              // and is not started anew
@@ -77,6 +78,9 @@ class SimulatedWorkers {
   Step committed(JobId job) const;
   // The newest step that this generation holds: what it began from, or has committed since.
   Step reached(JobId job, Generation generation) const;
+  // Steps that at some time no process could tell of any more: all of the last stage that took them were killed, or had
+  // gone to another job.
+  const std::set<Step>& forgotten(JobId job) { return forgotten_[job]; }
   // These two no longer reach each other.
   void cut(WorkerId a, WorkerId b) { cuts_.insert(std::minmax(a, b)); }
   const JobSpec& spec_of(const std::string& toml);
@@ -98,6 +102,7 @@ class SimulatedWorkers {
   void finish(SimulatedWorker& worker, Time now);
   Step newest_held(const Assign& assign, JobId job, int64_t stages, bool everybody);
   std::optional<Members> complete_group(const StartTraining& task);
+  void forget(const SimulatedWorker& worker);
   bool reports(const SimulatedWorker& worker) const;
   std::vector<WorkerId> unreachable_for(const SimulatedWorker& worker) const;
 
@@ -107,6 +112,8 @@ class SimulatedWorkers {
   std::map<std::string, BlockTable> blocks_;
   std::map<JobId, Step> committed_;
   std::map<std::pair<JobId, Generation>, Step> reached_;
+  std::map<JobId, std::map<Step, std::set<Incarnation>>> witnesses_;
+  std::map<JobId, std::set<Step>> forgotten_;
   std::set<std::pair<WorkerId, WorkerId>> cuts_;
   std::vector<std::pair<std::string, WireMessage>>* said_ = nullptr;
   uint64_t last_incarnation_ = 100;

@@ -73,6 +73,20 @@ Faults random_faults(SimulatedCluster& cluster) {
   return faults;
 }
 
+// Every step is in the metrics and counted once, but for what nobody could tell of any more.
+void expect_recorded(SimulatedCluster& cluster, uint64_t job, Step steps) {
+  int64_t missing = 0;
+  for (Step step = 1; step <= steps; ++step) {
+    if (cluster.recorded(job).contains(step)) continue;
+    ++missing;
+    EXPECT_TRUE(cluster.workers().forgotten(JobId{job}).contains(step))
+        << "step " << step << " is missing in the metrics of job " << job;
+  }
+  const auto tokens = cluster.show(job).at("tokens").get<int64_t>();
+  EXPECT_LE(tokens, 10 * steps) << "job " << job;
+  EXPECT_GE(tokens, 10 * (steps - missing)) << "job " << job;
+}
+
 TEST(Simulation, EveryJobEndsOnceTheFaultsStop) {
   const sim::Seeds seeds(kSeeds);
   for (uint64_t seed = seeds.first; seed < seeds.first + seeds.count; ++seed) {
@@ -85,10 +99,7 @@ TEST(Simulation, EveryJobEndsOnceTheFaultsStop) {
     for (int turn = 0; turn < 300; ++turn) cluster.tick(faults);
     finish_quietly(cluster, kJobs);
     for (uint64_t job = 1; job <= kJobs; ++job) {
-      // Of thousands of seeds a few lose a line, with all the workers that knew of the step, or count one twice, when
-      // the first reports behind a reload are overtaken.
-      EXPECT_EQ(cluster.recorded(job).size(), 40u) << "a committed step is missing in the metrics of job " << job;
-      EXPECT_EQ(cluster.show(job).at("tokens").get<int64_t>(), 400) << "job " << job;
+      expect_recorded(cluster, job, 40);
       EXPECT_EQ(job_exit_code(cluster.record(job)), 0);
       expect_accounted(cluster, job);
     }

@@ -220,6 +220,10 @@ TEST(WorkerLifecycle, ReportsTheStepsThatTheOneBeforeItDidNot) {
   const auto reports = sent<StepReport>(worker.handle(recovered, Time{}));
   ASSERT_EQ(reports.size(), 3u);
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(reports[i].tokens, static_cast<int64_t>(4 + i));
+  for (const StepReport& report : reports) EXPECT_EQ(report.base, 6) << "taken before";
+  const auto own = sent<StepReport>(worker.handle(TrainingReport{JobId{1}, Generation{2}, 7, late}, Time{}));
+  ASSERT_EQ(own.size(), 1u);
+  EXPECT_EQ(own[0].base, 6);
   // A part is the end of a phase, also behind reports that were taken over.
   EXPECT_TRUE(sent<PartSaved>(worker.handle(TrainingReport{JobId{1}, Generation{2}, 5, PartSaved{}}, Time{})).empty());
 }
