@@ -27,6 +27,13 @@ std::string split_text(const TaskSpec& task) {
                 exact_number(task.dev_fraction), ", seed ", task.split_seed);
 }
 
+std::string same_rows(const std::string& path, size_t set, size_t other) {
+  const char* const names[] = {"train", "dev", "test"};
+  return concat(path, ": task.", names[set], " has the very rows of task.", names[other],
+                ": a model would be judged by what it was fitted to; give other rows, or split these with "
+                "task.dev_fraction or task.folds");
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Dataset>> TaskDataset::open(const DataHome& home, const DatasetSpec& spec,
@@ -54,6 +61,9 @@ Status TaskDataset::read_tables(const Progress& progress) {
                                               : build_table(home_.store.get(), *paths[i], columns, part));
     STRAND_TRY(note_built(home_, tables_[i]->id));
     rows[i] = tables_[i]->rows;
+    for (size_t j = 0; j < i; ++j) {
+      if (tables_[j] && tables_[j]->content == tables_[i]->content) return bad_input(same_rows(*paths[i], i, j));
+    }
   }
   STRAND_ASSIGN(split_, split_task(task_, rows));
   return {};

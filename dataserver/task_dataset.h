@@ -32,9 +32,9 @@ constexpr int64_t kTaskFormatVersion = 1;
 class TaskDataset final : public Dataset {
  public:
   // Reads the tables that the store lacks, checks every label and counts every row's tokens. kBadInput, naming file and
-  // line, for what build_table and LabelReader refuse; for an empty set, a row that is too long where the task refuses
-  // them, a step of more rows than train, and no row to train on (unless spec.rows_per_step is 0: then only the sets
-  // that are there are served).
+  // line, for what build_table and LabelReader refuse; for an empty set, two sets of the same rows, a row that is too
+  // long where the task refuses them, a step of more rows than train, and no row to train on (unless spec.rows_per_step
+  // is 0: then only the sets that are there are served).
   static Result<std::shared_ptr<const Dataset>> open(const DataHome& home, const DatasetSpec& spec,
                                                      const Progress& progress);
 

@@ -347,7 +347,7 @@ kind = "nucleotide"
 [[task]]
 name = "motif"
 train = "train.csv"
-dev = "train.csv"
+dev = "dev.csv"
 test = "test.csv"
 pooling = "mean"
 )";
@@ -371,7 +371,8 @@ class Prediction : public testing::Test {
   std::string path(const std::string& name) const { return folder_.path() + "/" + name; }
   // Rows of 40 bases, labelled by label(number of G, letters).
   void write_tables(const std::string& column, const std::function<std::string(const std::string&)>& label) {
-    for (const auto& [name, rows, seed] : {std::tuple("train.csv", 80, 7u), std::tuple("test.csv", 40, 8u)}) {
+    for (const auto& [name, rows, seed] :
+         {std::tuple("train.csv", 80, 7u), std::tuple("dev.csv", 40, 9u), std::tuple("test.csv", 40, 8u)}) {
       const std::string genome = small_fasta(rows * 40, seed);
       std::string letters, csv = "id,sequence," + column + "\n", bare = "id,sequence\n";
       for (const char c : genome.substr(genome.find('\n'))) letters += c == '\n' ? "" : std::string(1, c);

@@ -187,10 +187,11 @@ TEST_F(DataServerTest, TargetsAndLabelsTravelInFramesOfTheirOwn) {
       "[job]\nname = \"t\"\n[tokenizer]\nkind = \"nucleotide\"\n[model]\nvocabulary = 16\ncausal = false\n";
   const std::string masked = start + "[data]\nfiles = [\"" + file_ + "\"]\nsegment = 100\n";
   const std::string table = folder_.file("t.csv", "sequence,a,b\nACGT,1,\nAAC,0,1\nG,1,1\nTT,0,0\n");
+  const std::string other = folder_.file("u.csv", "sequence,a,b\nCA,0,1\nT,1,0\nGG,1,1\nC,0,0\n");
   const std::string task = start +
                            "[train]\nlanes = 1\nmicro_batch = 2\n[[task]]\nname = \"t\"\nkind = \"multi-label\"\n"
                            "labels = [\"a\", \"b\"]\ntrain = \"" +
-                           table + "\"\ntest = \"" + table + "\"\n";
+                           other + "\"\ntest = \"" + table + "\"\n";
   const auto fetch = [&](const DatasetStatus& status, RowSet set, uint32_t count) {
     client.send(FetchRows{status.fingerprint, 7, set, 0, count});
     auto answer = client.receive();

@@ -96,6 +96,19 @@ TEST_F(TaskDatasetTest, EverySetIsItsTable) {
   EXPECT_TRUE((*dataset)->rows(1, RowSet::kTraining, 1000, 2).ok()) << "passes go on";
 }
 
+TEST_F(TaskDatasetTest, TwoSetsOfTheSameRowsAreRefused) {
+  DatasetSpec judged = spec_, chosen = spec_;
+  judged.task->dev = write("copy.csv", train_);
+  chosen.task->test = write("again.csv", dev_);
+  for (const auto& [spec, said] : {std::pair(judged, "copy.csv: task.dev has the very rows of task.train"),
+                                   std::pair(chosen, "again.csv: task.test has the very rows of task.dev")}) {
+    const auto dataset = open(spec);
+    ASSERT_FALSE(dataset.ok());
+    EXPECT_EQ(dataset.error().code(), ErrorCode::kBadInput);
+    EXPECT_NE(dataset.error().message().find(said), std::string::npos) << dataset.error().message();
+  }
+}
+
 TEST_F(TaskDatasetTest, TheSameRowsFromAnyStoreAndFormat) {
   const auto one = open(spec_);
   home_ = memory_home("two");
