@@ -30,9 +30,8 @@ bool reports_steps(const GroupMember& self, const std::vector<GroupMember>& memb
 }
 
 // The step that the generation goes on from, if this report is its first to show it. One that stops or fails may never
-// have learnt it.
+// have learnt it, and a step that comes before it was committed by the recovery.
 std::optional<Step> base_of(const TrainingReport& report) {
-  if (std::holds_alternative<StepReport>(report.body)) return report.step - 1;
   if (std::holds_alternative<PartSaved>(report.body) || std::holds_alternative<JobFinished>(report.body)) {
     return report.step;
   }
@@ -222,7 +221,7 @@ void WorkerLifecycle::on_report(const TrainingReport& report, Time now, std::vec
   if (const auto* step = std::get_if<StepReport>(&report.body)) {
     remember(report.step, *step);
     suspects_.clear();
-    if (!reports_steps_) return;
+    if (!reports_steps_ || !base_) return;
   }
   Body body;
   std::visit([&](const auto& said) { body = said; }, report.body);

@@ -228,6 +228,24 @@ TEST(WorkerLifecycle, ReportsTheStepsThatTheOneBeforeItDidNot) {
   EXPECT_TRUE(sent<PartSaved>(worker.handle(TrainingReport{JobId{1}, Generation{2}, 5, PartSaved{}}, Time{})).empty());
 }
 
+// A step that the survivors find committed while they agree is done before the generation has begun: it is no step of
+// it, or those who hold what it needs would be dismissed too early.
+TEST(WorkerLifecycle, AStepCommittedByTheRecoveryIsTheBase) {
+  WorkerLifecycle worker(identity(), Time{});
+  worker.handle(message(0, 0, Welcome{3000}), Time{});
+  worker.handle(message(1, 1, group(1, 2, 0, 1)), Time{});
+  const auto report = [&](Step step, const auto& body) {
+    return sent<StepReport>(worker.handle(TrainingReport{JobId{1}, Generation{1}, step, body}, Time{}));
+  };
+  EXPECT_TRUE(report(1, StepReport{}).empty());
+  const auto found = report(1, Heartbeat{WorkerState::kTraining});
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].base, 1);
+  const auto next = report(2, StepReport{});
+  ASSERT_EQ(next.size(), 1u);
+  EXPECT_EQ(next[0].base, 1);
+}
+
 // The one that reports now may be new, and know of none of them.
 TEST(WorkerLifecycle, ToldByWhoeverKnowsAreTheStepsThatNobodyHasRecorded) {
   WorkerLifecycle worker(identity(), Time{});
