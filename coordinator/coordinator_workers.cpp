@@ -244,8 +244,8 @@ void Coordinator::settle_newcomer(WorkerEntry& worker, Time now) {
   }
 }
 
-// A generation that had been given up for lost, its members one by one. Of its leaving workers some may be gone, or at
-// work elsewhere.
+// A generation that had been given up for lost, its members one by one: nothing was restarted, and on a busy machine
+// that may happen again and again. Of its leaving workers some may be gone, or at work elsewhere.
 void Coordinator::come_back(TrackedJob& job, bool computing, Time now) {
   std::vector<GroupMember> leaving = job.record.leaving;
   const auto gone = std::erase_if(leaving, [&](const GroupMember& m) {
@@ -254,6 +254,9 @@ void Coordinator::come_back(TrackedJob& job, bool computing, Time now) {
   });
   set_members(job, job.record.members, std::move(leaving));
   job.record.lost = false;
+  job.record.attempts = std::max<int64_t>(0, job.record.attempts - 1);
+  --job.record.restarts;
+  --counters_.restarts;
   job.attached = job.prepared = true;
   move_to(job, computing ? JobState::kTraining : JobState::kStarting, now, "its workers came back");
   if (gone > 0) job.lost_leaving = "its workers came back, but for a leaving one";

@@ -94,6 +94,25 @@ TEST(Elastic, ACoordinatorThatReachesNobodyForAWhileCostsNothing) {
   }
 }
 
+// Its process is starved, or its link is: it comes back every time, and nothing had to be done again.
+TEST(Elastic, AWorkerThatIsSlowToSpeakCostsNoRestart) {
+  SimulatedCluster cluster(1, 1);
+  cluster.ask("submit", job("a", 400, {1, 1, 1}));
+  cluster.ticks(20);
+  for (int silence = 0; silence < 6; ++silence) {
+    cluster.cut_off_worker(0, true);
+    cluster.ticks(2 * kLease);
+    EXPECT_EQ(cluster.record(1).state, JobState::kQueued);
+    cluster.cut_off_worker(0, false);
+    cluster.ticks(5);
+    EXPECT_EQ(cluster.record(1).state, JobState::kTraining);
+    EXPECT_EQ(cluster.record(1).restarts, 0);
+    EXPECT_EQ(cluster.record(1).attempts, 0);
+  }
+  run_to_the_end(cluster, 1, 400);
+  EXPECT_EQ(cluster.record(1).generation.value, 1u);
+}
+
 TEST(Elastic, ASpareTakesThePlaceAtOnce) {
   SimulatedCluster cluster(1, 5);
   cluster.ask("submit", job("a", 200, {2, 1, 2}));
