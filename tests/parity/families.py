@@ -4,11 +4,11 @@ import numpy as np
 IGNORED = -100
 
 
-def family(kind, preset, tiny, real_preset, real, causal, pad_id, mask_id=0, changes=None, real_steps=20, rows=5):
+def family(kind, preset, tiny, real_preset, real, causal, pad_id, mask_id=0, changes=None, rows=5):
     """tiny and real: sizes for the reference. Strand gets `preset` with tiny and changes on top, or real_preset alone
     (with changes): all else must come out of its presets."""
     return dict(kind=kind, preset=preset, tiny=tiny, real_preset=real_preset, real=real, causal=causal, pad_id=pad_id,
-                mask_id=mask_id, changes=changes or {}, real_steps=real_steps, rows=rows)
+                mask_id=mask_id, changes=changes or {}, rows=rows)
 
 
 def sizes(layers, hidden, heads, mlp_hidden, vocabulary, max_sequence, **more):
@@ -22,7 +22,7 @@ FAMILIES = {
     "opt-350m": family("opt", "opt-350m", sizes(3, 48, 4, 80, 71, 40, embedding_width=20), "opt-350m",
                        sizes(24, 1024, 16, 4096, 50272, 2048, embedding_width=512), True, 1),
     "nt-v1": family("nt-v1", "nt-v1-500m", sizes(3, 48, 4, 80, 71, 40), "nt-v1-500m",
-                    sizes(24, 1280, 20, 5120, 4105, 1000), False, 1, 2, real_steps=0),
+                    sizes(24, 1280, 20, 5120, 4105, 1000), False, 1, 2),
     "nt-v2": family("nt-v2", "nt-v2-500m", sizes(3, 48, 4, 80, 71, 40), "nt-v2-50m",
                     sizes(12, 512, 16, 2048, 4107, 2048), False, 1, 2),
     "dnabert-2": family("dnabert-2", "dnabert-2-117m", sizes(3, 48, 6, 80, 71, 40), "dnabert-2-117m",
