@@ -93,14 +93,16 @@ void Coordinator::record_step(TrackedJob& job, const Header& header, const StepR
   count_checkpoints(job);  // a part may be faster than the report of its step
 }
 
+// Those that are not known any more, behind a later checkpoint, stay as they are.
 void Coordinator::count_checkpoints(TrackedJob& job) {
-  std::vector<Step> counted;
+  std::vector<Step> uncounted;
   for (const auto& [step, entry] : job.catalog.entries()) {
     const bool ours = entry.generation == job.record.generation && entry.tokens == 0;
-    if (ours && step <= job.progress.recorded_through()) counted.push_back(step);
+    if (ours && step <= job.progress.recorded_through()) uncounted.push_back(step);
   }
-  for (const Step step : counted) {
+  for (const Step step : uncounted) {
     const JobTotals totals = job.progress.totals_at(step);
+    if (totals.tokens == 0) continue;  // nor is a journal entry written for it at every step
     job.catalog.set_totals(step, totals.productive_seconds, totals.tokens);
     changed_checkpoint(job, step, false);
   }

@@ -256,7 +256,6 @@ void Coordinator::come_back(TrackedJob& job, bool computing, Time now) {
   job.record.lost = false;
   job.record.attempts = std::max<int64_t>(0, job.record.attempts - 1);
   --job.record.restarts;
-  --counters_.restarts;
   job.attached = job.prepared = true;
   move_to(job, computing ? JobState::kTraining : JobState::kStarting, now, "its workers came back");
   if (gone > 0) job.lost_leaving = "its workers came back, but for a leaving one";
