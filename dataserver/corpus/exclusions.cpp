@@ -6,6 +6,7 @@
 
 #include "dataserver/corpus/genome_file.h"
 #include "dataserver/corpus/record_names.h"
+#include "dataserver/formats/lines.h"
 #include "shared/base/text.h"
 
 namespace strand {
@@ -48,18 +49,12 @@ class BedReader {
 
  private:
   Status feed(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const size_t end = bytes.find('\n');
-      pending_ += bytes.substr(0, end);
-      if (pending_.size() > kLongestLine)
-        return at(concat("longer than ", human_bytes(kLongestLine), ": this is no BED"));
-      if (end == std::string_view::npos) return {};
-      STRAND_TRY(line(pending_));
-      pending_.clear();
+    const auto too_long = [&] { return at(concat("longer than ", human_bytes(kLongestLine), ": this is no BED")); };
+    return feed_lines(bytes, kLongestLine, &pending_, too_long, [&](std::string_view text) -> Status {
+      STRAND_TRY(line(text));
       ++line_;
-      bytes.remove_prefix(end + 1);
-    }
-    return {};
+      return {};
+    });
   }
 
   Status line(std::string_view text) {
