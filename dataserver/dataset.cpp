@@ -61,6 +61,7 @@ Result<DataHome> open_data_home(FileSystem* fs, const std::string& directory, bo
   if (!read_only) STRAND_TRY(fs->make_directories(directory));
   STRAND_ASSIGN(auto store, open_data_store(directory + "/rocks", read_only));
   home.store = std::move(store);
+  home.chunks = std::make_shared<ChunkCache>();
   return home;
 }
 

@@ -28,6 +28,7 @@ constexpr int64_t kBatchFormatVersion = 1;
 struct DataHome {
   std::string directory;
   std::shared_ptr<Store> store;
+  std::shared_ptr<ChunkCache> chunks;  // of all data sets together; null: each has its own
   FileSystem* fs = nullptr;
   bool read_only = false;        // nothing is built, trained or kept; what is missing is kNotFound
   const Clock* clock = nullptr;  // for the dates that data sets are kept with; null: no dates

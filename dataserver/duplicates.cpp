@@ -23,7 +23,7 @@ Result<uint64_t> duplicate_records(Store* store, const CorpusInfo& info) {
   std::map<int64_t, uint64_t> of_length;
   for (const RecordInfo& record : info.records) ++of_length[record.bases];
   constexpr uint64_t kCache = uint64_t{8} << 20;  // every chunk is read once
-  CorpusReader reader(store, info, kCache);
+  CorpusReader reader(store, info, std::make_shared<ChunkCache>(kCache));
   std::set<Digest128> seen;
   uint64_t repeated = 0;
   std::string bases;

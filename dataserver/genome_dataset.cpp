@@ -85,7 +85,7 @@ Result<std::shared_ptr<const Dataset>> GenomeDataset::open(const DataHome& home,
   for (const std::string& id : stored_ids(info)) STRAND_TRY(note_built(home, id));
   STRAND_ASSIGN(dataset->split_, split_data(info, spec.data));
   dataset->split_text_ = describe_split(dataset->split_);
-  dataset->reader_ = std::make_unique<CorpusReader>(home.store.get(), std::move(info));
+  dataset->reader_ = std::make_unique<CorpusReader>(home.store.get(), std::move(info), home.chunks);
   STRAND_TRY(stage(0.5));
   STRAND_ASSIGN(dataset->tokenizer_,
                 open_tokenizer(home, spec.tokenizer, dataset->reader_.get(), dataset->split_, dataset->split_text_));

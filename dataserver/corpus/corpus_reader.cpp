@@ -24,8 +24,8 @@ Status for_pieces(int64_t begin, int64_t end, const Take& take) {
 
 }  // namespace
 
-CorpusReader::CorpusReader(Store* store, CorpusInfo info, uint64_t cache_bytes)
-    : store_(store), info_(std::move(info)), cache_bytes_(cache_bytes) {
+CorpusReader::CorpusReader(Store* store, CorpusInfo info, std::shared_ptr<ChunkCache> cache)
+    : store_(store), info_(std::move(info)), cached_(cache ? std::move(cache) : std::make_shared<ChunkCache>()) {
   uint64_t next = 0;
   for (const RecordInfo& record : info_.records) {
     first_chunk_.push_back(next);
@@ -39,7 +39,7 @@ void CorpusReader::check(const BaseRun& run) const {
                "record ", run.record, " [", run.begin, ", ", run.end, ")");
 }
 
-Result<std::shared_ptr<const Chunk>> CorpusReader::load(uint64_t record, uint64_t index) {
+Result<ChunkCache::Held> CorpusReader::load(uint64_t record, uint64_t index) {
   STRAND_ASSIGN(const std::string value, store_->get(stored_chunk_key(info_, record, index)));
   STRAND_ASSIGN(Chunk decoded, decode_chunk(value));
   const int64_t expected =
@@ -51,41 +51,13 @@ Result<std::shared_ptr<const Chunk>> CorpusReader::load(uint64_t record, uint64_
   return std::make_shared<const Chunk>(std::move(decoded));
 }
 
-std::shared_ptr<const Chunk> CorpusReader::look_up(uint64_t number) {
-  const auto found = cache_.find(number);
-  if (found == cache_.end()) {
-    ++misses_;
-    return nullptr;
-  }
-  ++hits_;
-  ages_.splice(ages_.begin(), ages_, found->second.age);
-  return found->second.chunk;
-}
-
-std::shared_ptr<const Chunk> CorpusReader::keep(uint64_t number, std::shared_ptr<const Chunk> chunk) {
-  const auto known = cache_.find(number);
-  if (known != cache_.end()) return known->second.chunk;  // another thread was faster
-  ages_.push_front(number);
-  cache_[number] = {chunk, ages_.begin()};
-  cached_bytes_ += chunk->footprint();
-  while (cached_bytes_ > cache_bytes_ && ages_.size() > 1) {
-    const auto oldest = cache_.find(ages_.back());
-    cached_bytes_ -= oldest->second.chunk->footprint();
-    cache_.erase(oldest);
-    ages_.pop_back();
-  }
-  return chunk;
-}
-
-Result<std::shared_ptr<const Chunk>> CorpusReader::chunk(uint64_t record, uint64_t index) {
+Result<ChunkCache::Held> CorpusReader::chunk(uint64_t record, uint64_t index) {
   const uint64_t number = first_chunk_[record] + index;
-  {
-    const std::lock_guard lock(mutex_);
-    if (auto found = look_up(number)) return found;
-  }
-  STRAND_ASSIGN(auto loaded, load(record, index));
-  const std::lock_guard lock(mutex_);
-  return keep(number, std::move(loaded));
+  ChunkCache::Held found;
+  cached_.look_up({&number, 1}, {&found, 1});
+  if (found != nullptr) return found;
+  STRAND_ASSIGN(found, load(record, index));
+  return cached_.keep(number, std::move(found));
 }
 
 Status CorpusReader::pin(std::span<const BaseRun> runs, PinnedRuns* pins) {
@@ -102,15 +74,12 @@ Status CorpusReader::pin(std::span<const BaseRun> runs, PinnedRuns* pins) {
     }));
     pins->first_.push_back(pins->pieces_.size());
   }
-  pins->chunks_.assign(pins->pieces_.size(), nullptr);
-  {
-    const std::lock_guard lock(mutex_);
-    size_t run = 0;
-    for (size_t i = 0; i < pins->pieces_.size(); ++i) {
-      while (pins->first_[run + 1] <= i) ++run;
-      pins->chunks_[i] = look_up(pins->numbers_[i]);
-      if (pins->chunks_[i] == nullptr) missing.push_back({pins->numbers_[i], runs[run].record, i});
-    }
+  pins->chunks_.resize(pins->pieces_.size());
+  cached_.look_up(pins->numbers_, pins->chunks_);
+  size_t run = 0;
+  for (size_t i = 0; i < pins->pieces_.size(); ++i) {
+    while (pins->first_[run + 1] <= i) ++run;
+    if (pins->chunks_[i] == nullptr) missing.push_back({pins->numbers_[i], runs[run].record, i});
   }
   std::ranges::sort(missing, {}, &Missing::number);
   for (size_t i = 0; i < missing.size(); ++i) {
@@ -120,16 +89,10 @@ Status CorpusReader::pin(std::span<const BaseRun> runs, PinnedRuns* pins) {
       continue;
     }
     STRAND_ASSIGN(auto loaded, load(one.record, one.number - first_chunk_[one.record]));
-    const std::lock_guard lock(mutex_);
-    pins->chunks_[one.piece] = keep(one.number, std::move(loaded));
+    pins->chunks_[one.piece] = cached_.keep(one.number, std::move(loaded));
   }
   for (size_t i = 0; i < pins->pieces_.size(); ++i) pins->pieces_[i].chunk = pins->chunks_[i].get();
   return {};
-}
-
-CacheUse CorpusReader::cache_use() {
-  const std::lock_guard lock(mutex_);
-  return {hits_, misses_, cached_bytes_};
 }
 
 Status CorpusReader::read(const BaseRun& run, std::string* out) {

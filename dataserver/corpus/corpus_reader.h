@@ -1,16 +1,14 @@
-// Bases of a stored data set by coordinate, through a bounded cache of packed chunks. Thread-safe.
+// Bases of a stored data set by coordinate, through a cache of packed chunks. Thread-safe.
 #pragma once
 
 #include <cstdint>
-#include <list>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "dataserver/corpus/chunk.h"
+#include "dataserver/corpus/chunk_cache.h"
 #include "dataserver/corpus/corpus_info.h"
 #include "shared/base/result.h"
 #include "shared/store/store.h"
@@ -37,33 +35,20 @@ class PinnedRuns {
   std::vector<ChunkPiece> pieces_;
   std::vector<size_t> first_;  // piece of every run; one more than runs
   std::vector<uint64_t> numbers_;
-  std::vector<std::shared_ptr<const Chunk>> chunks_;  // of every piece
-};
-
-// What a cache did since it was made, and holds now.
-struct CacheUse {
-  uint64_t hits = 0, misses = 0;
-  uint64_t bytes = 0;
-  CacheUse& operator+=(const CacheUse& other) {
-    hits += other.hits;
-    misses += other.misses;
-    bytes += other.bytes;
-    return *this;
-  }
+  std::vector<ChunkCache::Held> chunks_;  // of every piece
 };
 
 class CorpusReader {
  public:
-  // The store must outlive the reader. `cache_bytes` bounds the packed chunks held: 512 MiB keeps 2.1 Gb of sequence,
-  // so every bacterial genome stays in memory whole; beyond that the least recently used chunk is dropped.
-  CorpusReader(Store* store, CorpusInfo info, uint64_t cache_bytes = uint64_t{512} << 20);
+  // The store must outlive the reader. Several readers may have one cache; without one it makes its own.
+  CorpusReader(Store* store, CorpusInfo info, std::shared_ptr<ChunkCache> cache = nullptr);
 
   const CorpusInfo& info() const { return info_; }
   // Pins what is under the runs, each within its record: one look into the cache for all, and the chunks it lacks are
   // read in the order in which they are stored. What `pins` held before is let go. Chunks that are pinned stay in
   // memory beyond the cache's bound: pin a group of runs, not a data set.
   Status pin(std::span<const BaseRun> runs, PinnedRuns* pins);
-  CacheUse cache_use();
+  CacheUse cache_use() { return cached_.use(); }
   // Replaces `out` by the bases of `run` (within its record) as upper-case A C G T. Letters inside the record's `other`
   // runs come out as any base: callers ask for runs without them.
   Status read(const BaseRun& run, std::string* out);
@@ -76,26 +61,13 @@ class CorpusReader {
     size_t piece = 0;
   };
   void check(const BaseRun& run) const;
-  Result<std::shared_ptr<const Chunk>> load(uint64_t record, uint64_t index);
-  Result<std::shared_ptr<const Chunk>> chunk(uint64_t record, uint64_t index);
-  // With the lock held. Null when it is not in the cache.
-  std::shared_ptr<const Chunk> look_up(uint64_t number);
-  std::shared_ptr<const Chunk> keep(uint64_t number, std::shared_ptr<const Chunk> chunk);
-
-  struct Entry {
-    std::shared_ptr<const Chunk> chunk;
-    std::list<uint64_t>::iterator age;
-  };
+  Result<ChunkCache::Held> load(uint64_t record, uint64_t index);
+  Result<ChunkCache::Held> chunk(uint64_t record, uint64_t index);
 
   Store* store_;
   CorpusInfo info_;
-  uint64_t cache_bytes_;
   std::vector<uint64_t> first_chunk_;  // of every record, numbered over the data set
-
-  std::mutex mutex_;
-  std::unordered_map<uint64_t, Entry> cache_;
-  std::list<uint64_t> ages_;  // newest first
-  uint64_t cached_bytes_ = 0, hits_ = 0, misses_ = 0;
+  ChunkCache::Part cached_;
 };
 
 }  // namespace strand

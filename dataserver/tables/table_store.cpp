@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "dataserver/corpus/alphabet.h"
+#include "dataserver/corpus/known_files.h"
 #include "dataserver/tables/table_file.h"
 #include "shared/base/text.h"
 #include "shared/formats/json.h"
@@ -67,9 +68,9 @@ class Builder final : public TableSink {
   Hasher128 hasher_;
 };
 
-Result<TableInfo> identify(const std::string& path, const TableColumns& columns) {
+Result<TableInfo> identify(Store* store, const std::string& path, const TableColumns& columns, bool remember) {
   STRAND_ASSIGN(const TableFormat format, table_format(path));
-  STRAND_ASSIGN(const FileIdentity identity, identify_file(path));
+  STRAND_ASSIGN(const FileIdentity identity, identify_known_file(store, path, remember));
   Hasher128 hasher;
   hasher.update_u64(identity.bytes);
   hasher.update_u64(identity.hash.high);
@@ -159,7 +160,7 @@ Result<Example> decode_example(std::string_view bytes) {
 
 Result<TableInfo> build_table(Store* store, const std::string& path, const TableColumns& columns,
                               const Progress& progress) {
-  STRAND_ASSIGN(TableInfo info, identify(path, columns));
+  STRAND_ASSIGN(TableInfo info, identify(store, path, columns, true));
   STRAND_ASSIGN(auto found, load(store, info));
   if (found) return *std::move(found);
   std::vector<std::string> wanted = {columns.sequence};
@@ -176,7 +177,7 @@ Result<TableInfo> build_table(Store* store, const std::string& path, const Table
 }
 
 Result<TableInfo> find_table(Store* store, const std::string& path, const TableColumns& columns) {
-  STRAND_ASSIGN(const TableInfo wanted, identify(path, columns));
+  STRAND_ASSIGN(const TableInfo wanted, identify(store, path, columns, false));
   STRAND_ASSIGN(auto found, load(store, wanted));
   if (!found) return not_found(concat("the store does not hold ", path, "; run the job first"));
   return *std::move(found);

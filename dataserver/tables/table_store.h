@@ -37,12 +37,12 @@ struct TableInfo {
   Digest128 content;     // of sequences and labels in order: the same whatever the format or the compression
 };
 
-// The table of this file: found in the store when the same bytes were read before, else read. Stopped through
-// `progress`, nothing of it becomes visible. kBadInput, naming file and line: what read_table refuses, an empty
-// sequence, a letter that is no IUPAC code of DNA.
+// The table of this file: found in the store when the same bytes were read before (of a file that the store remembers,
+// known_files.h, nothing is read), else read. Stopped through `progress`, nothing of it becomes visible. kBadInput,
+// naming file and line: what read_table refuses, an empty sequence, a letter that is no IUPAC code of DNA.
 Result<TableInfo> build_table(Store* store, const std::string& path, const TableColumns& columns,
                               const Progress& progress);
-// The same without reading the file: kNotFound when the store lacks it.
+// The same without reading rows: kNotFound when the store lacks it.
 Result<TableInfo> find_table(Store* store, const std::string& path, const TableColumns& columns);
 // All complete tables of the store, by id.
 Result<std::vector<TableInfo>> list_tables(Store* store);

@@ -30,7 +30,7 @@ TEST(CorpusStore, KeepsEveryLetterAndCoordinate) {
                                  testing::keep_going);
   ASSERT_TRUE(info.ok()) << info.error().message();
   ASSERT_EQ(info->records.size(), records.size());
-  CorpusReader reader(store->get(), *info, 1);  // a cache of one chunk
+  CorpusReader reader(store->get(), *info, std::make_shared<ChunkCache>(1));  // a cache of one chunk
   std::string letters;
   for (uint64_t i = 0; i < records.size(); ++i) {
     const auto& text = records[i].second;

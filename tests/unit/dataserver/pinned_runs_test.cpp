@@ -89,7 +89,7 @@ class PinnedRunsTest : public ::testing::Test {
 
 TEST_F(PinnedRunsTest, AnyRunsWithAnyCache) {
   for (const uint64_t bytes : {1, 40000, 1 << 20}) {
-    CorpusReader reader(&store_, info_, bytes);
+    CorpusReader reader(&store_, info_, std::make_shared<ChunkCache>(bytes));
     for (uint64_t seed = 0; seed < 5; ++seed) expect_runs(&reader, seed);
     EXPECT_LE(reader.cache_use().bytes, std::max<uint64_t>(bytes, 20000));
   }
@@ -106,10 +106,35 @@ TEST_F(PinnedRunsTest, EachChunkIsReadOnceWhileTheCacheHasRoom) {
 }
 
 TEST_F(PinnedRunsTest, ThreadsShareACacheThatIsTooSmall) {
-  CorpusReader reader(&store_, info_, 50000);
+  CorpusReader reader(&store_, info_, std::make_shared<ChunkCache>(50000));
   std::vector<std::thread> threads;
   for (uint64_t seed = 0; seed < 4; ++seed) threads.emplace_back([&, seed] { expect_runs(&reader, 100 + seed); });
   for (std::thread& thread : threads) thread.join();
+}
+
+// Whoever reads, what all hold together is bounded, and a reader that ends gives its share back.
+TEST_F(PinnedRunsTest, ReadersShareTheBoundOfACache) {
+  constexpr uint64_t kBound = 60000;  // three chunks of some 16 KiB; a data set has eleven
+  const auto cache = std::make_shared<ChunkCache>(kBound);
+  auto first = std::make_unique<CorpusReader>(&store_, info_, cache);
+  CorpusReader second(&store_, info_, cache);
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    expect_runs(seed % 2 == 0 ? first.get() : &second, 200 + seed);
+    EXPECT_LE(first->cache_use().bytes + second.cache_use().bytes, kBound);
+  }
+  std::vector<std::thread> threads;
+  for (uint64_t i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] { expect_runs(i % 2 == 0 ? first.get() : &second, 300 + i); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  PinnedRuns pins;
+  ASSERT_TRUE(first->pin(std::vector<BaseRun>{{0, 0, 250000}}, &pins).ok());
+  EXPECT_EQ(second.cache_use().bytes, 0u) << "four newer ones are more than there is room for";
+  first.reset();
+  ASSERT_TRUE(second.pin(std::vector<BaseRun>{{0, 0, 150000}}, &pins).ok());
+  const uint64_t misses = second.cache_use().misses;
+  ASSERT_TRUE(second.pin(std::vector<BaseRun>{{0, 0, 150000}}, &pins).ok());
+  EXPECT_EQ(second.cache_use().misses, misses) << "the whole bound is free for it";
 }
 
 TEST_F(PinnedRunsTest, AMissingChunkIsAnErrorAndTheReaderGoesOn) {

@@ -100,7 +100,7 @@ TEST_F(Rows, TheSameRowsInAnyOrderFromAnyServer) {
       RowStyle plain = style(50);
       if (framed) plain.frame = {{2}, {3, 1}};
       const TrainingRows rows(reader_.get(), tokenizer.get(), WindowIndex(split_.training, 70, 50), plain, true);
-      CorpusReader small(&store_, reader_->info(), 1);
+      CorpusReader small(&store_, reader_->info(), std::make_shared<ChunkCache>(1));
       const TrainingRows second(&small, tokenizer.get(), WindowIndex(split_.training, 70, 50), plain, true);
       TrainingRows::Scratch scratch, other;
       constexpr size_t kRows = 500;

@@ -55,6 +55,19 @@ TEST(TableStore, KeepsRowsAndReadsTheSameFileOnce) {
   EXPECT_EQ(find_table(&store, path, {"sequence", {"id"}}).error().code(), ErrorCode::kNotFound);
 }
 
+// A table of the repository, which nobody has just written: the second time its bytes are not read.
+TEST(TableStore, ATableThatTheStoreRemembersIsNotReadAgain) {
+  MemoryStore store;
+  const std::string path = "examples/splice/primate-splice.csv.gz";
+  const auto built = build_table(&store, path, kColumns, testing::keep_going);
+  ASSERT_TRUE(built.ok()) << built.error().message();
+  EXPECT_EQ(find_table(&store, path, kColumns)->content, built->content);
+  const auto remembered = store.values.lower_bound("files/");
+  ASSERT_TRUE(remembered != store.values.end() && remembered->first.starts_with("files/"));
+  remembered->second.back() ^= 1;  // other bytes, as far as the store knows
+  EXPECT_EQ(find_table(&store, path, kColumns).error().code(), ErrorCode::kNotFound);
+}
+
 TEST(TableStore, ContentDoesNotDependOnFormatOrCompression) {
   const TemporaryFolder folder;
   MemoryStore store;
