@@ -160,7 +160,7 @@ Result<TransformerConfig> preset_config(const std::string& name) {
   }
   const std::string nearest = nearest_name(name, preset_names());
   return bad_input(concat("no preset \"", name, "\"",
-                          nearest.empty() ? "" : concat("; did you mean \"", nearest, "\"?"),
+                          nearest.empty() ? "." : concat("; did you mean \"", nearest, "\"?"),
                           " Known: ", join(preset_names(), ", ")));
 }
 
