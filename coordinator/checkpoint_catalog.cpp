@@ -91,8 +91,13 @@ PartSaved CheckpointCatalog::merged(Step step) const {
 
 void CheckpointCatalog::commit(CheckpointEntry entry) {
   pending_.erase(entry.step);
-  const Step step = entry.step;
-  entries_[step] = std::move(entry);
+  CheckpointEntry& known = entries_[entry.step];
+  // Written again, perhaps by a generation that took no step itself: the same steps lead to it.
+  if (entry.tokens == 0) {
+    entry.tokens = known.tokens;
+    entry.productive_seconds = known.productive_seconds;
+  }
+  known = std::move(entry);
 }
 
 void CheckpointCatalog::mark(Step step, CheckpointState state, const std::string& reason) {

@@ -52,7 +52,7 @@ class CheckpointCatalog {
   std::vector<PartSaved> parts(Step step) const;
   // What they say together: file, bytes and checksum of the first; the rest of whoever knows it.
   PartSaved merged(Step step) const;
-  // The manifest of `entry` is durable. Replaces an older entry of the step.
+  // The manifest of `entry` is durable. Replaces an older entry of the step, whose totals stay where it has none.
   void commit(CheckpointEntry entry);
   void mark(Step step, CheckpointState state, const std::string& reason);
   void set_totals(Step step, double productive_seconds, int64_t tokens);

@@ -261,6 +261,19 @@ TEST(Catalog, DamagedOnesAreNotLoaded) {
   EXPECT_EQ(catalog.newest()->step, 20);
 }
 
+TEST(Catalog, AStepWrittenAgainKeepsWhatIsKnownOfIt) {
+  CheckpointCatalog catalog;
+  commit(catalog, 7, CheckpointState::kVerified);
+  catalog.set_totals(7, 3.5, 70);
+  CheckpointEntry again;
+  again.step = 7;
+  again.generation = Generation{3};
+  catalog.commit(again);
+  EXPECT_EQ(catalog.find(7)->generation, Generation{3});
+  EXPECT_EQ(catalog.find(7)->tokens, 70) << "a generation that stops before its first step cannot count them";
+  EXPECT_EQ(catalog.find(7)->productive_seconds, 3.5);
+}
+
 TEST(Progress, ReplayedStepsCountOnce) {
   CheckpointCatalog catalog;
   JobProgress progress;
