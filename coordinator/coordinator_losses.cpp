@@ -142,14 +142,21 @@ void Coordinator::lose_process(WorkerId worker, Incarnation incarnation, const s
   }
 }
 
-// A leaving worker may have held what the others are asking it for, and their plan names it: again, without it. A
-// coordinator that has just begun waits for the members first; for each either comes back or is lost in its turn.
+// A leaving worker may have held what the others are asking it for, and their plan names it: again, without it, or from
+// a checkpoint if nobody else holds that. A coordinator that has just begun waits for the members first; for each
+// either comes back or is lost in its turn.
 void Coordinator::go_on_without_leaving(TrackedJob& job, Time now) {
   const auto alive = [&](const GroupMember& m) { return is_alive(m); };
   if (job.lost_leaving.empty() || !std::ranges::all_of(job.record.members, alive)) return;
   const std::string why = std::exchange(job.lost_leaving, {});
   if (job.record.state == JobState::kTraining) return;
-  if (!go_on(job, ErrorCode::kUnavailable, why, false, now)) job.lost_leaving = why;
+  if (go_on(job, ErrorCode::kUnavailable, why, false, now)) return;
+  const JobState state = job.record.state;
+  if (!job_holds_workers(state) || state == JobState::kStopping || draining_) {
+    job.lost_leaving = why;
+  } else {
+    retry_or_give_up(job, ErrorCode::kUnavailable, why, false, now);  // not lost: this generation must not come back
+  }
 }
 
 void Coordinator::lose_member(TrackedJob& job, Time now, const std::string& why) {

@@ -215,7 +215,7 @@ TEST(ClusterSim, AnyFaultsLeadToTheBitsOfOneProcess) {
 // a member that came to a generation at the last step saved its part once more, and the others did not;
 // a step that the recovery had committed was taken for one of the new generation, whose leaving workers were dismissed;
 // (of the checks themselves) a norm worker wakes long after its job has come to rest and begun again.
-constexpr uint64_t kPastFinds[] = {12, 2137, 4083, 12979, 1563, 21245};
+constexpr uint64_t kPastFinds[] = {12, 2137, 4083, 12979, 1563, 21245, 22987, 32562};
 
 TEST(ClusterSim, WhatWasOnceFoundStaysMended) {
   for (const uint64_t seed : kPastFinds) {
