@@ -191,10 +191,9 @@ void Coordinator::probe(WorkerEntry& worker, Time now) {
 
 // The transport knows at once when a process on the other end has died; it only has to be asked.
 void Coordinator::probe_members(Time now) {
-  const Duration interval = config_.lease / 8;
   for (const auto& [process, job] : held_) {
     WorkerEntry* worker = membership_.find(process.first, process.second);
-    if (worker && now - worker->probed >= (worker->unreachable ? interval / 2 : interval)) probe(*worker, now);
+    if (worker && now - worker->probed >= config_.lease / 16) probe(*worker, now);
   }
 }
 

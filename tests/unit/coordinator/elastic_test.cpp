@@ -56,7 +56,7 @@ TEST(Elastic, SurvivorsGoOnWithoutWaitingAndNothingIsLost) {
   ASSERT_EQ(cluster.record(1).members.size(), 4u);
   const Step before = cluster.workers().committed(JobId{1});
   cluster.remove_worker(worker_at(cluster, 1, 1, 0));
-  cluster.ticks(6);  // a second
+  cluster.ticks(4);  // two thirds of a second
   EXPECT_EQ(cluster.record(1).generation.value, 2u) << "gone, and noticed by its connection";
   EXPECT_EQ(replicas_of(cluster.record(1)), 1);
   cluster.ticks(10);
