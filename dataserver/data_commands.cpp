@@ -91,7 +91,8 @@ Status describe_features(Store* store, const std::string& corpus, Json* json, st
   for (const AnnotationInfo& info : annotations) {
     (*json)["annotations"].push_back(
         {{"id", info.id}, {"file", info.path}, {"features", info.features}, {"kinds", info.kinds}});
-    *text += concat("  features  ", with_thousands(static_cast<int64_t>(info.features)), " of ", info.path, ":");
+    const std::string source = info.id == corpus ? "the genome's own files" : info.path;
+    *text += concat("  features  ", with_thousands(static_cast<int64_t>(info.features)), " of ", source, ":");
     for (const auto& [kind, count] : info.kinds) *text += concat(" ", kind, " ", count);
     *text += "\n";
   }
