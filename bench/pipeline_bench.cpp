@@ -271,7 +271,7 @@ int run(std::map<std::string, std::string> options) {
 int main(int argc, char** argv) {
   std::map<std::string, std::string> options = {{"--schedule", "all"},     {"--stages", "4"},        {"--chunks", "2"},
                                                 {"--micro-batches", "16"}, {"--milliseconds", "20"}, {"--draw", "0"},
-                                                {"--rounds", "5"}};
+                                                {"--rounds", "1"}};
   for (int i = 1; i < argc; i += 2) {
     if (i + 1 == argc || options.count(argv[i]) == 0) {
       std::fprintf(stderr, "unknown option or missing value: %s\n", argv[i]);
