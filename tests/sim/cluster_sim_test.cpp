@@ -214,7 +214,9 @@ TEST(ClusterSim, AnyFaultsLeadToTheBitsOfOneProcess) {
 // one was sent away while its job had lost its members, who came back and waited for it;
 // a member that came to a generation at the last step saved its part once more, and the others did not;
 // a step that the recovery had committed was taken for one of the new generation, whose leaving workers were dismissed;
-// (of the checks themselves) a norm worker wakes long after its job has come to rest and begun again.
+// (of the checks themselves) a norm worker wakes long after its job has come to rest and begun again;
+// the last holder of a stage was about to leave and died, and the others waited for it for ever;
+// they were started over into the very same generation, which still lacked it.
 constexpr uint64_t kPastFinds[] = {12, 2137, 4083, 12979, 1563, 21245, 22987, 32562};
 
 TEST(ClusterSim, WhatWasOnceFoundStaysMended) {
