@@ -71,9 +71,9 @@ Progress progress_of(const Json& show, int64_t steps) {
     }
     const double speed = number(show, "tokens_per_second");
     progress.text += concat("  ", with_thousands(static_cast<int64_t>(speed)), " tokens/s");
-    const auto latest = show.find("latest");
-    const double step_seconds = latest != show.end() ? number(*latest, "step_seconds") : 0;
-    if (step_seconds > 0) progress.seconds_left = static_cast<double>(steps - progress.done) * step_seconds;
+    // Not from the newest step alone, which may be ten times the mean where other programs run.
+    const double tokens_a_step = number(show, "tokens") / static_cast<double>(progress.done);
+    if (speed > 0) progress.seconds_left = static_cast<double>(steps - progress.done) * tokens_a_step / speed;
   }
   return progress;
 }
