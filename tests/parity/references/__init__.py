@@ -5,8 +5,8 @@ build(family, config, exact) gives a Reference. `exact`: in fp64 where the publi
 """
 from references import dnabert2, nt_v2, published, rnabert
 
-BUILDERS = {"opt": published.opt, "nt-v1": published.nt_v1, "llama": published.llama, "olmo": published.olmo,
-            "dna-fm": rnabert.build, "dnabert-2": dnabert2.build, "nt-v2": nt_v2.build}
+BUILDERS = {"opt": published.opt, "nt-v1": published.nt_v1, "esm-2": published.esm2, "llama": published.llama,
+            "olmo": published.olmo, "dna-fm": rnabert.build, "dnabert-2": dnabert2.build, "nt-v2": nt_v2.build}
 
 
 def build(kind, config, exact):

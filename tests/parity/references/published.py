@@ -32,14 +32,20 @@ def opt(c, exact):
                      lambda ids, mask: module(input_ids=ids, attention_mask=mask).logits)
 
 
-def nt_v1(c, exact):
+def esm2(c, exact):
+    """ESM-2: Nucleotide Transformer v1 with rotary positions, and its matrix tied."""
+    return nt_v1(c, exact, positions="rotary")
+
+
+def nt_v1(c, exact, positions="absolute"):
     module = EsmForMaskedLM(EsmConfig(
         vocab_size=c["vocabulary"], pad_token_id=c["pad_id"], mask_token_id=c["mask_id"], hidden_size=c["hidden"],
         num_hidden_layers=c["layers"], num_attention_heads=c["heads"], intermediate_size=c["mlp_hidden"],
-        max_position_embeddings=c["max_sequence"] + 2, layer_norm_eps=1e-12, position_embedding_type="absolute",
-        emb_layer_norm_before=False, token_dropout=True, tie_word_embeddings=False))
+        max_position_embeddings=c["max_sequence"] + 2, layer_norm_eps=1e-12, position_embedding_type=positions,
+        emb_layer_norm_before=False, token_dropout=True, tie_word_embeddings=positions == "rotary"))
     names = esm_names(c)
-    names.weight("position", "esm.embeddings.position_embeddings")
+    if positions == "absolute":
+        names.weight("position", "esm.embeddings.position_embeddings")
     for n in range(c["layers"]):
         ours, theirs = "blocks.%d." % n, "esm.encoder.layer.%d." % n
         names.affine(ours + "mlp.up", theirs + "intermediate.dense")
