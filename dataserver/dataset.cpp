@@ -22,7 +22,8 @@ void add_list(const Parts& list, Parts* parts) {
 // Numbers by their bits, so that unequal ones have unequal texts.
 void add_objective(const ObjectiveSpec& o, Parts* parts) {
   parts->push_back(concat("masked ", std::bit_cast<uint64_t>(o.ratio), " ", std::bit_cast<uint64_t>(o.mask), " ",
-                          std::bit_cast<uint64_t>(o.random), " ", static_cast<int>(o.random_ids), " ", o.max_ngram));
+                          std::bit_cast<uint64_t>(o.random), " ", static_cast<int>(o.random_ids), " ", o.max_ngram, " ",
+                          o.count_special, " ", static_cast<int>(o.rounding)));
 }
 
 void add_mixing(const DataSpec& data, Parts* parts) {

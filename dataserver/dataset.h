@@ -59,7 +59,8 @@ struct DatasetSummary {
   Digest128 fingerprint;  // of the fields
   // Of a genome: bases, holdout, tokenizer, segment, segment_bases, stride, reverse_complement, format; where they are
   // there also exclude, packing, sources, mixture, shift; when masked objective, mask_ratio, mask_share, random_share,
-  // random_ids, max_ngram, frame. Of a task: task_dataset.h.
+  // random_ids, max_ngram, frame, and count_special and rounding where they are not the default. Of a task:
+  // task_dataset.h.
   std::vector<FingerprintField> fields;
   uint64_t segments = 0;
   uint64_t eval_rows = 0;

@@ -53,19 +53,25 @@ Result<MaskingRules> masking_rules(const ObjectiveSpec& objective, const Tokeniz
 }
 
 std::vector<FingerprintField> masking_fields(const ObjectiveSpec& objective, const SequenceFrame& frame) {
-  return {{"objective", "masked"},
-          {"mask_ratio", exact_number(objective.ratio)},
-          {"mask_share", exact_number(objective.mask)},
-          {"random_share", exact_number(objective.random)},
-          {"random_ids", objective.random_ids == RandomIds::kAll ? "all" : "no-specials"},
-          {"max_ngram", concat(objective.max_ngram)},
-          frame_field(frame)};
+  std::vector<FingerprintField> fields = {
+      {"objective", "masked"},
+      {"mask_ratio", exact_number(objective.ratio)},
+      {"mask_share", exact_number(objective.mask)},
+      {"random_share", exact_number(objective.random)},
+      {"random_ids", objective.random_ids == RandomIds::kAll ? "all" : "no-specials"},
+      {"max_ngram", concat(objective.max_ngram)},
+      frame_field(frame)};
+  // Only where they are not the default: datasets from before these keys existed keep their fingerprints.
+  if (objective.count_special) fields.push_back({"count_special", "true"});
+  if (objective.rounding == MaskRounding::kDown) fields.push_back({"rounding", "down"});
+  return fields;
 }
 
-size_t masked_count(double ratio, size_t maskable) {
+size_t masked_count(const ObjectiveSpec& objective, size_t maskable, size_t length) {
   if (maskable == 0) return 0;
-  const auto rounded = static_cast<size_t>(std::llround(ratio * static_cast<double>(maskable)));
-  return std::clamp<size_t>(rounded, 1, maskable);
+  const double share = objective.ratio * static_cast<double>(objective.count_special ? length : maskable);
+  const double whole = objective.rounding == MaskRounding::kDown ? std::floor(share) : std::round(share);
+  return std::clamp<size_t>(static_cast<size_t>(whole), 1, maskable);
 }
 
 void mask_row(const MaskingRules& rules, uint64_t seed, uint64_t row, size_t length, uint16_t* tokens,
@@ -80,7 +86,7 @@ void mask_row(const MaskingRules& rules, uint64_t seed, uint64_t row, size_t len
   }
   std::sort(order.begin(), order.end());
 
-  size_t wanted = masked_count(rules.objective.ratio, order.size());
+  size_t wanted = masked_count(rules.objective, order.size(), length);
   for (const auto& [unused, start] : order) {
     if (wanted == 0) break;
     int64_t span = targets[start] == kNoTarget ? span_length(rules.objective.max_ngram, word(kSpan, start)) : 0;

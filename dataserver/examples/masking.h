@@ -26,11 +26,12 @@ Result<MaskingRules> masking_rules(const ObjectiveSpec& objective, const Tokeniz
 // What of a masked objective decides the rows, for the dataset's fingerprint.
 std::vector<FingerprintField> masking_fields(const ObjectiveSpec& objective, const SequenceFrame& frame);
 
-// max(1, round(ratio x maskable)), halves up, at most `maskable`; 0 of 0.
-size_t masked_count(double ratio, size_t maskable);
+// Targets of a row of `length` tokens, of which `maskable` may be targets: max(1, round(ratio x maskable)), halves up,
+// at most `maskable`; 0 of 0. With count_special ratio x length is rounded, with rounding = "down" it is cut off.
+size_t masked_count(const ObjectiveSpec& objective, size_t maskable, size_t length);
 
-// Masks tokens[0, length) in place; targets[i] is what token i was where it must be predicted, else kNoTarget. Exactly
-// masked_count of the maskable tokens are targets.
+// Masks tokens[0, length), a row without its padding, in place; targets[i] is what token i was where it must be
+// predicted, else kNoTarget. Exactly masked_count of the maskable tokens are targets.
 //
 // Positions are visited in the order of their random words; each one not yet a target begins a span of n tokens, n in
 // [1, max_ngram] with P(n) proportional to 1 / n. A span ends before a special token, a token that is a target already,

@@ -76,6 +76,8 @@ void add_data(FieldList* list) {
 void add_objective(FieldList* list) {
   list->choice("objective.kind", {"auto", "next-token", "masked"}, AT(objective.kind));
   list->number("objective.ratio", AT(objective.ratio));
+  list->boolean("objective.count_special", AT(objective.count_special));
+  list->choice("objective.rounding", {"nearest", "down"}, AT(objective.rounding));
   list->number("objective.mask", AT(objective.mask));
   list->number("objective.random", AT(objective.random));
   list->choice("objective.random_ids", {"all", "no-specials"}, AT(objective.random_ids));

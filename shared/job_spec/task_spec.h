@@ -13,12 +13,15 @@ enum class ObjectiveKind {
   kMasked      // some tokens are hidden and are their own targets
 };
 enum class RandomIds { kAll, kNoSpecials };
+enum class MaskRounding { kNearest, kDown };  // halves go up; what is behind the point is cut off
 
 // Masking (Devlin et al., 2019). What the sources leave open is a field; each default names its source in
 // docs/tasks.md.
 struct ObjectiveSpec {
   ObjectiveKind kind = ObjectiveKind::kAuto;
-  double ratio = 0.15;  // of the tokens that are no specials: max(1, round(ratio x tokens)) of them are targets
+  double ratio = 0.15;         // max(1, round(ratio x tokens)) of the tokens that are no specials are targets
+  bool count_special = false;  // special tokens count among these tokens; they are no targets either way
+  MaskRounding rounding = MaskRounding::kNearest;
   double mask = 0.8;    // share of the targets that become the mask token
   double random = 0.1;  // share that becomes a random token; the others stay what they are
   RandomIds random_ids = RandomIds::kAll;

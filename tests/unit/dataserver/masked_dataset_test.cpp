@@ -64,7 +64,7 @@ TEST_F(MaskedDataset, RowsAreFramedWindowsWithTargetsOfTheirOwn) {
         EXPECT_FALSE(target && (i == 0 || i + 1 >= length)) << "no target among specials and padding";
         targets += target;
       }
-      EXPECT_EQ(targets, masked_count(0.15, length - 2));
+      EXPECT_EQ(targets, masked_count({}, length - 2, length));
       for (const char base : window) ++bases[base];
     }
     int all = 0;
@@ -107,6 +107,8 @@ TEST_F(MaskedDataset, EveryChoiceIsInTheFingerprint) {
   changed("random_share", [](DatasetSpec* s) { s->masked->random = 0.2; });
   changed("random_ids", [](DatasetSpec* s) { s->masked->random_ids = RandomIds::kNoSpecials; });
   changed("max_ngram", [](DatasetSpec* s) { s->masked->max_ngram = 3; });
+  changed("count_special", [](DatasetSpec* s) { s->masked->count_special = true; });
+  changed("rounding", [](DatasetSpec* s) { s->masked->rounding = MaskRounding::kDown; });
   changed("segment", [](DatasetSpec* s) { s->data.segment = 40; });
   DatasetSpec next_token = spec_;
   next_token.masked.reset();

@@ -58,16 +58,78 @@ TEST_F(Masking, ExactlyTheShareNeverASpecialAlwaysAtLeastOne) {
           ++count;
         }
         const size_t maskable = maskable_in(before);
-        ASSERT_EQ(count, masked_count(ratio, maskable)) << "ratio " << ratio << " n-gram " << max_ngram;
+        ASSERT_EQ(count, masked_count(objective, maskable, length)) << "ratio " << ratio << " n-gram " << max_ngram;
         ASSERT_EQ(count > 0, maskable > 0);
       }
     }
   }
-  EXPECT_EQ(masked_count(0.15, 0), 0u);
-  EXPECT_EQ(masked_count(0.15, 1), 1u);
-  EXPECT_EQ(masked_count(0.15, 10), 2u) << "1.5 rounds up";
-  EXPECT_EQ(masked_count(0.15, 248), 37u);
-  EXPECT_EQ(masked_count(1.0, 248), 248u);
+  const auto count = [](double ratio, size_t maskable) {
+    ObjectiveSpec objective;
+    objective.ratio = ratio;
+    return masked_count(objective, maskable, maskable + 2);
+  };
+  EXPECT_EQ(count(0.15, 0), 0u);
+  EXPECT_EQ(count(0.15, 1), 1u);
+  EXPECT_EQ(count(0.15, 10), 2u) << "1.5 rounds up";
+  EXPECT_EQ(count(0.15, 248), 37u);
+  EXPECT_EQ(count(1.0, 248), 248u);
+}
+
+// Counted once more here, in both ways of counting and of rounding; what lies behind the row is padding.
+TEST_F(Masking, SpecialsCountAndHalvesGoAsTheKeysSay) {
+  for (const double ratio : {1e-9, 0.1, 0.15, 0.5, 0.9, 1.0}) {
+    for (const bool special : {false, true}) {
+      for (const MaskRounding rounding : {MaskRounding::kNearest, MaskRounding::kDown}) {
+        ObjectiveSpec objective;
+        objective.ratio = ratio;
+        objective.count_special = special;
+        objective.rounding = rounding;
+        const MaskingRules r = rules(objective);
+        for (size_t length = 2; length < 300; ++length) {
+          std::vector<uint16_t> row = row_of(length, length);
+          const size_t maskable = maskable_in(row);
+          row.resize(length + 100, 0);
+          auto tokens = row;
+          std::vector<uint16_t> targets(row.size(), kNoTarget);
+          mask_row(r, 5, length, length, tokens.data(), targets.data());
+          size_t count = 0;
+          for (size_t i = 0; i < row.size(); ++i) {
+            if (targets[i] == kNoTarget) continue;
+            ASSERT_TRUE(targets[i] >= 5 && targets[i] <= 10) << "special token " << targets[i];
+            ++count;
+          }
+          const double share = ratio * static_cast<double>(special ? length : maskable);
+          const auto below = static_cast<size_t>(share);
+          const bool up = rounding == MaskRounding::kNearest && share - static_cast<double>(below) >= 0.5;
+          const size_t expected = std::min(std::max<size_t>(below + (up ? 1 : 0), 1), maskable);
+          ASSERT_EQ(count, expected) << ratio << " of " << length << (special ? " with" : " without") << " specials";
+        }
+      }
+    }
+  }
+  // The example of both sources: 250 tokens with [CLS] and [SEP].
+  ObjectiveSpec megatron, generator;
+  megatron.count_special = true;
+  generator.rounding = MaskRounding::kDown;
+  EXPECT_EQ(masked_count(megatron, 248, 250), 38u) << "37.5, halves up";
+  EXPECT_EQ(masked_count(generator, 248, 250), 37u);
+  EXPECT_EQ(masked_count(generator, 19, 21), 2u) << "2.85 is cut off";
+  EXPECT_EQ(masked_count(generator, 5, 7), 1u) << "0.75, but at least one";
+}
+
+// A dataset's masks stay what they are from version to version, as its fingerprint promises.
+TEST_F(Masking, TheDefaultMasksArePinned) {
+  const MaskingRules r = rules();
+  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  for (uint64_t n = 0; n < 100; ++n) {
+    auto tokens = row_of(2 + 3 * n, n);
+    std::vector<uint16_t> targets(tokens.size());
+    mask_row(r, 5, n, tokens.size(), tokens.data(), targets.data());
+    for (const auto* list : {&tokens, &targets}) {
+      for (const uint16_t word : *list) hash = (hash ^ word) * 0x100000001b3;
+    }
+  }
+  EXPECT_EQ(hash, 8125339440570468732u);
 }
 
 // A mask depends on (seed, row number) alone, not on what was asked before or by whom.
@@ -182,14 +244,18 @@ TEST_F(Masking, ATokenizerWithoutAMaskIsRefused) {
 
 TEST_F(Masking, EveryChoiceIsAField) {
   const ObjectiveSpec base;
-  std::vector<ObjectiveSpec> others(5, base);
+  std::vector<ObjectiveSpec> others(7, base);
   others[0].ratio = 0.15000000001;
   others[1].mask = 0.75;
   others[2].random = 0.11;
   others[3].random_ids = RandomIds::kNoSpecials;
   others[4].max_ngram = 2;
+  others[5].count_special = true;
+  others[6].rounding = MaskRounding::kDown;
   const SequenceFrame frame = tokenizer_->frame();
   for (const ObjectiveSpec& other : others) EXPECT_NE(masking_fields(other, frame), masking_fields(base, frame));
+  EXPECT_NE(masking_fields(others[5], frame), masking_fields(others[6], frame));
+  EXPECT_EQ(masking_fields(base, frame).size(), 7u) << "the defaults name no field that older datasets lack";
   EXPECT_NE(masking_fields(base, {}), masking_fields(base, frame));
 }
 

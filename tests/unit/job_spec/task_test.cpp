@@ -52,6 +52,8 @@ TEST(Objective, SharesAreShares) {
   expect_refused(kPretrain + "[objective]\nmask = 1.5\n", "objective.mask", "must be in [0, 1]");
   expect_refused(kPretrain + "[objective]\nmask = 0.9\nrandom = 0.2\n", "objective.random", "must be at most 1");
   expect_refused(kPretrain + "[objective]\nmax_ngram = 0\n", "objective.max_ngram", "at least 1");
+  expect_refused(kPretrain + "[objective]\nrounding = \"up\"\n", "objective.rounding", "nearest | down");
+  expect_refused(kPretrain + "[objective]\ncount_special = 1\n", "objective.count_special", "true or false");
   EXPECT_EQ(errors_of(kPretrain + "[objective]\nmask = 1\nrandom = 0\nratio = 1\n"), "");
   EXPECT_EQ(errors_of(kPretrain + "[objective]\nmask = 0.7\nrandom = 0.3\n"), "");
   expect_refused(kFinetune + kTask + "[objective]\nratio = 0.3\n", "objective", "belongs to pretraining");
