@@ -68,7 +68,7 @@ struct LabelledInput::Impl {
   TaskEncoder encoder_;
   std::vector<std::string> label_columns_;
   std::optional<LabelReader> reader_;
-  int64_t cut_ = 0;
+  CutSequences cut_;
 };
 
 LabelledInput::LabelledInput(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -77,7 +77,7 @@ LabelledInput::LabelledInput(LabelledInput&&) noexcept = default;
 const std::vector<std::string>& LabelledInput::label_columns() const {
   return impl_->label_columns_;
 }
-int64_t LabelledInput::cut() const {
+const CutSequences& LabelledInput::cut() const {
   return impl_->cut_;
 }
 Status LabelledInput::read(const std::function<Status(const LabelledRows&)>& visit) {
@@ -106,7 +106,7 @@ Result<LabelledInput> LabelledInput::open(const std::string& path, const std::st
 
 Status LabelledInput::Impl::read(const std::function<Status(const LabelledRows&)>& visit) {
   LabelledRows rows;
-  cut_ = 0;
+  cut_ = {};
   const auto take = [&](std::string name, Example example) -> Status {
     STRAND_TRY(add(std::move(name), std::move(example), &rows));
     if (rows.rows.size() < kRowsAtATime) return {};
@@ -149,7 +149,7 @@ Status LabelledInput::Impl::add(std::string name, Example example, LabelledRows*
                               " tokens, but a row of the task ", "has room for ", encoder_.style().room(),
                               " and it refuses longer ones (task.too_long)"));
     }
-    ++cut_;
+    cut_.add(name, ids.size(), uncut);
   }
   const SequenceFrame& frame = encoder_.style().frame;
   TokenRow row;

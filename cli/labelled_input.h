@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/cut_sequences.h"
 #include "dataserver/tokenizer/tokenizer.h"
 #include "shared/base/result.h"
 #include "shared/job_spec/job_spec.h"
@@ -36,7 +37,7 @@ class LabelledInput {
   Status read(const std::function<Status(const LabelledRows&)>& visit);
   bool labelled() const { return !label_columns().empty(); }
   const std::vector<std::string>& label_columns() const;
-  int64_t cut() const;  // sequences of the last read() that were cut
+  const CutSequences& cut() const;  // by the last read()
 
  private:
   struct Impl;

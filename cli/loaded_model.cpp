@@ -127,11 +127,11 @@ Result<std::vector<TokenRow>> SequenceRows::rows(const NamedSequence& sequence) 
       return at(concat(end, " tokens and ", specials, " special ones, the model takes ", longest,
                        " a row; cut or split longer sequences (--too-long)"));
     }
-    ++(too_long_ == TooLongSequence::kCut ? cut_ : split_);
     if (too_long_ == TooLongSequence::kCut) {
-      if (cut_ == 1) first_cut_ = concat(sequence.name, " keeps ", room, " of ", end, " tokens");
-      left_out_ += static_cast<int64_t>(end - room);
+      cut_.add(sequence.name, room, end);
       end = room;
+    } else {
+      ++split_;
     }
   }
   for (size_t first = 0; first == 0 || first < end; first += room) {
@@ -144,14 +144,8 @@ Result<std::vector<TokenRow>> SequenceRows::rows(const NamedSequence& sequence) 
 }
 
 std::string SequenceRows::note() const {
-  const auto counted = [](int64_t count, const char* what) {
-    return concat(count, count == 1 ? " sequence was " : " sequences were ", what);
-  };
-  if (cut_ > 0) {
-    return concat(counted(cut_, "cut at the model's longest row"), ", ", with_thousands(left_out_),
-                  " tokens left out (", first_cut_, cut_ > 1 ? ", and so on)" : ")");
-  }
-  return split_ > 0 ? counted(split_, "split into rows of the model's longest") : "";
+  if (split_ > 0) return sequences_were(split_, "split into rows of the model's longest");
+  return cut_.note("the model's longest row");
 }
 
 Status for_windows(SequenceRows& rows, const SequenceFile& file, const std::function<Status(SequenceWindow&)>& visit) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/cut_sequences.h"
 #include "dataserver/sequences/sequence_file.h"
 #include "dataserver/tokenizer/tokenizer.h"
 #include "shared/base/result.h"
@@ -71,7 +72,7 @@ class SequenceRows {
 
   Result<std::vector<TokenRow>> rows(const NamedSequence& sequence);
   // Of everything so far.
-  int64_t cut() const { return cut_; }
+  int64_t cut() const { return cut_.count(); }
   int64_t split() const { return split_; }
   int64_t tokens() const { return tokens_; }  // special ones included
   // "3 sequences were cut", by how much, and the first of them; empty when none was.
@@ -81,9 +82,8 @@ class SequenceRows {
   const LoadedModel& model_;
   SequenceFile file_;
   TooLongSequence too_long_;
-  int64_t cut_ = 0, split_ = 0, tokens_ = 0;
-  int64_t left_out_ = 0;  // tokens
-  std::string first_cut_;
+  CutSequences cut_;
+  int64_t split_ = 0, tokens_ = 0;
 };
 
 // --input, --column, --names, --too-long.

@@ -50,7 +50,8 @@ class Predict {
       }
       return {};
     }));
-    cut_ = input.cut();
+    cut_ = input.cut().count();
+    note_ = input.cut().note(concat("data.segment = ", model_.spec.data.segment));
     STRAND_ASSIGN(AtomicFile file, AtomicFile::create(*fs_, command_.out));
     STRAND_TRY(append(file, header()));
     const Time begun = clock_.now();
@@ -165,18 +166,21 @@ class Predict {
     const double speed = static_cast<double>(total_) / std::max(seconds, 1e-9);
     const std::string origin = model_.runner->model().origin;
     if (command_.json) {
-      const Json document = {{"model", origin},     {"task", task_kind_name(kind())},
-                             {"sequences", total_}, {"cut", cut_},
-                             {"out", command_.out}, {"metrics", metrics},
-                             {"seconds", seconds},  {"sequences_per_second", speed}};
+      const Json document = {{"model", origin},
+                             {"task", task_kind_name(kind())},
+                             {"sequences", total_},
+                             {"cut", cut_},
+                             {"note", note_},
+                             {"out", command_.out},
+                             {"metrics", metrics},
+                             {"seconds", seconds},
+                             {"sequences_per_second", speed}};
       std::printf("%s\n", dump_json(document).c_str());
       return 0;
     }
     std::printf("model       %s\nsequences   %s, %s sequences/s\n", origin.c_str(), with_thousands(total_).c_str(),
                 format_number(speed, 2).c_str());
-    if (cut_ > 0)
-      std::printf("cut         %lld at %lld tokens\n", static_cast<long long>(cut_),
-                  static_cast<long long>(model_.spec.data.segment));
+    if (!note_.empty()) std::printf("note        %s\n", note_.c_str());
     for (const auto& [name, value] : metrics.items()) {
       if (value.is_number_float())
         std::printf("%-15s %s\n", name.c_str(), format_number(value.get<double>(), 4).c_str());
@@ -195,6 +199,7 @@ class Predict {
   const LabelledInput* input_ = nullptr;
   Predictions predictions_;  // of labelled rows
   int64_t total_ = 0, done_ = 0, cut_ = 0;
+  std::string note_;  // of cut sequences
 };
 
 Result<int> run_predict(const PredictCommand& command) {

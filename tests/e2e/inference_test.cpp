@@ -446,6 +446,35 @@ TEST_F(Prediction, OfClassesHasTheirProbabilities) {
   EXPECT_FALSE(fs::exists(path("bad.tsv")));
 }
 
+// As strand embed says it: which one, and how much of it is lost.
+TEST_F(Prediction, SaysWhatItCuts) {
+  write_tables("label", [](const std::string& s) { return std::count(s.begin(), s.end(), 'G') > 9 ? "many" : "few"; });
+  write_file(path("job.toml"),
+             kTask + std::string("classes = [\"few\", \"many\"]\n") + kTaskEnd + "[data]\nsegment = 42\n");
+  ASSERT_EQ(run(folder_.path(), "train", {"run", "job.toml", "--dir", "tuned", "--json"}).exit_code(), 0);
+  const std::vector<std::string> predict = {"predict", "tuned", "--input", "long.fa", "--out", "long.tsv"};
+  const auto said = [&](const std::string& fasta) {
+    write_file(path("long.fa"), fasta);
+    std::vector<std::string> json = predict;
+    json.push_back("--json");
+    const Process done = run(folder_.path(), "json", json);
+    EXPECT_EQ(done.exit_code(), 0) << done.err();
+    return done.json().is_object() ? done.json() : Json::object();
+  };
+  const std::string row(40, 'A');
+  EXPECT_EQ(said(">fits\n" + row + "\n").value("note", "none"), "");
+  const std::string one = ">fits\n" + row + "\n>long\n" + row + row + row + "\n";
+  EXPECT_EQ(said(one).value("note", ""),
+            "1 sequence was cut at data.segment = 42, 80 tokens left out (long keeps 40 of 120 tokens)");
+  const std::string note =
+      "2 sequences were cut at data.segment = 42, 81 tokens left out (long keeps 40 of 120 tokens, and so on)";
+  const Json two = said(one + ">longer\n" + row + "C\n");
+  EXPECT_EQ(two.value("note", ""), note);
+  EXPECT_EQ(two.value("cut", 0), 2);
+  const Process text = run(folder_.path(), "text", predict);
+  EXPECT_NE(text.out().find("note        " + note + "\n"), std::string::npos) << text.out();
+}
+
 TEST_F(Prediction, OfNumbersIsInTheirOwnUnit) {
   write_tables("label",
                [](const std::string& s) { return std::to_string(1000 + 50 * std::count(s.begin(), s.end(), 'G')); });
