@@ -1,5 +1,7 @@
 #include "shared/formats/pickle.h"
 
+#include <set>
+
 #include "shared/base/text.h"
 #include "shared/formats/pickle_machine.h"
 
@@ -37,6 +39,7 @@ Result<std::vector<PickledTensor>> read_pickled_tensors(std::string_view bytes, 
                             ", expected a dictionary of tensors; save torch.save(model.state_dict(), file)"));
   }
   std::vector<PickledTensor> tensors;
+  std::set<std::string_view> names;
   for (const auto& [key, item] : machine.value(top).members) {
     const PickleValue& name = machine.value(key);
     const PickleValue& value = machine.value(item);
@@ -48,6 +51,14 @@ Result<std::vector<PickledTensor>> read_pickled_tensors(std::string_view bytes, 
           concat(origin, ": \"", shown_text(name.text), "\" is ", pickle_kind_name(value.kind),
                  ", expected a tensor; if the weights are within, save them alone: torch.save(checkpoint[\"",
                  value.kind == PickleKind::kDict ? shown_text(name.text) : "state_dict", "\"], file)"));
+    }
+    // Before anything is copied: keys and tensors may stand for one and the same value, millions of times.
+    if (!names.insert(name.text).second) {
+      return bad_input(concat(origin, ": the tensor ", shown_text(name.text), " is there twice"));
+    }
+    if (names.size() > kMostPickledTensors) {
+      return bad_input(
+          concat(origin, ": more than ", kMostPickledTensors, " tensors; no model that is read has as many"));
     }
     tensors.push_back(machine.tensor(value));
     tensors.back().name = name.text;

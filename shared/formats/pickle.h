@@ -15,6 +15,11 @@
 namespace strand {
 
 constexpr uint64_t kLargestPickle = 16'000'000;
+// Three times the tensors of the largest model that a config.json may describe: 1024 blocks, 16 tensors in each.
+constexpr size_t kMostPickledTensors = 50'000;
+// torch writes 17 values for a matrix and 3 for the version of its module. An instruction of one byte may make a value
+// of a hundred, so without a limit a file of a few kilobytes, deflated, would take gigabytes.
+constexpr size_t kMostPickledValues = 20 * kMostPickledTensors;
 
 // A tensor as the pickle describes it: a strided view of a storage, which is an entry data/KEY of the archive.
 struct PickledTensor {

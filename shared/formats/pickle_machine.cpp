@@ -52,6 +52,10 @@ enum Op : uint8_t {
   kBinPersid = 'Q',
 };
 
+// Many tensors may have one and the same shape or storage in the pickle; each gets a copy of it.
+constexpr size_t kMostDimensions = 64;      // torch's own limit
+constexpr size_t kLongestStorageKey = 100;  // torch numbers them
+
 struct StorageClass {
   std::string_view name;
   TensorType type;
@@ -97,9 +101,20 @@ Result<std::string_view> PickleMachine::counted(int length_bytes) {
   return take(length);
 }
 
-PickleRef PickleMachine::add(PickleValue value) {
+// One instruction adds one entry to each of these at most.
+Status PickleMachine::check_sizes() const {
+  if (tensors_.size() > kMostPickledTensors) {
+    return problem(concat("more than ", kMostPickledTensors, " tensors; no model that is read has as many"));
+  }
+  const size_t most = std::max({values_.size(), stack_.size(), marks_.size(), memo_.size()});
+  if (most <= kMostPickledValues) return {};
+  return problem(concat("more than ", kMostPickledValues, " values, too many for a dictionary of ", kMostPickledTensors,
+                        " tensors; save the weights with torch.save(model.state_dict(), file)"));
+}
+
+void PickleMachine::push(PickleValue value) {
   values_.push_back(std::move(value));
-  return static_cast<PickleRef>(values_.size() - 1);
+  stack_.push_back(static_cast<PickleRef>(values_.size() - 1));
 }
 
 Result<PickleRef> PickleMachine::pop() {
@@ -134,6 +149,7 @@ Result<PickleRef> PickleMachine::run() {
     op_at_ = at_;
     STRAND_ASSIGN(const uint64_t op, number(1));
     STRAND_TRY(step(static_cast<uint8_t>(op), &stop));
+    STRAND_TRY(check_sizes());
   }
   if (!marks_.empty()) return problem("ends with an open mark; the pickle is damaged");
   return pop();
@@ -337,7 +353,7 @@ Status PickleMachine::call(uint8_t op) {
       if (values_[name].kind != PickleKind::kText || values_[module].kind != PickleKind::kText) {
         return problem("a name that is not a text; the pickle is damaged");
       }
-      return global(std::string(values_[module].text), std::string(values_[name].text));
+      return global(values_[module].text, values_[name].text);
     }
     case kReduce: return reduce();
     case kBuild: return build();
@@ -367,11 +383,11 @@ Status PickleMachine::global(std::string_view module, std::string_view name) {
 // ("storage", class, key, location, elements) stands for an entry of the archive.
 Status PickleMachine::persistent() {
   STRAND_ASSIGN(const PickleRef ref, pop());
-  const std::vector<PickleRef> items = values_[ref].items;
+  const std::vector<PickleRef>& items = values_[ref].items;
   const auto is = [&](size_t i, PickleKind kind) { return values_[items[i]].kind == kind; };
   if (values_[ref].kind != PickleKind::kTuple || items.size() != 5 || !is(0, PickleKind::kText) ||
       values_[items[0]].text != "storage" || !is(1, PickleKind::kStorageClass) || !is(2, PickleKind::kText) ||
-      !is(4, PickleKind::kInt) || values_[items[4]].number < 0) {
+      values_[items[2]].text.size() > kLongestStorageKey || !is(4, PickleKind::kInt) || values_[items[4]].number < 0) {
     return problem("expected a persistent id (\"storage\", class, key, location, elements)");
   }
   PickleValue storage{.kind = PickleKind::kStorage, .number = values_[items[4]].number, .type = values_[items[1]].type};
@@ -392,8 +408,8 @@ Status PickleMachine::reduce() {
       return {};
     case PickleKind::kRebuildTensor: return rebuild_tensor(arguments);
     case PickleKind::kRebuildParameter:
-      if (arguments.empty() || values_[arguments[0]].kind != PickleKind::kTensor) {
-        return problem("torch._utils._rebuild_parameter without a tensor");
+      if (arguments.empty() || arguments.size() > 3 || values_[arguments[0]].kind != PickleKind::kTensor) {
+        return problem("torch._utils._rebuild_parameter: expected (tensor, requires_grad, hooks)");
       }
       stack_.push_back(arguments[0]);
       return {};
@@ -416,6 +432,9 @@ Status PickleMachine::build() {
 Result<std::vector<int64_t>> PickleMachine::integers(PickleRef ref, const char* what) const {
   const PickleValue& value = values_[ref];
   if (value.kind != PickleKind::kTuple) return problem(concat(what, ": expected a tuple of integers"));
+  if (value.items.size() > kMostDimensions) {
+    return problem(concat(what, ": ", value.items.size(), " integers, expected ", kMostDimensions, " at most"));
+  }
   std::vector<int64_t> out;
   for (const PickleRef item : value.items) {
     if (values_[item].kind != PickleKind::kInt || values_[item].number < 0) {

@@ -36,7 +36,7 @@ struct PickleValue {
   PickleKind kind = PickleKind::kNone;
   int64_t number = 0;                  // kBool, kInt; kStorage: elements; kTensor: index in the machine's tensors
   TensorType type = TensorType::kF32;  // kStorageClass, kStorage
-  std::string text{};                  // kText; kStorage: key
+  std::string_view text{};             // of the pickle's bytes. kText; kStorage: key
   std::vector<PickleRef> items{};      // kTuple, kList
   std::vector<std::pair<PickleRef, PickleRef>> members{};  // kDict
 };
@@ -68,8 +68,8 @@ class PickleMachine {
   Status frame(uint8_t op);
   Status call(uint8_t op);
 
-  PickleRef add(PickleValue value);
-  void push(PickleValue value) { stack_.push_back(add(std::move(value))); }
+  Status check_sizes() const;
+  void push(PickleValue value);
   Result<PickleRef> pop();
   Result<std::vector<PickleRef>> pop_to_mark();
   Result<PickleValue*> top(PickleKind kind, const char* name);

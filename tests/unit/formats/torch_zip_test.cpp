@@ -125,6 +125,43 @@ TEST(TorchZipTest, PicklesBeyondTheSubsetAreRefused) {
   }
 }
 
+// A byte may make a value of a hundred, an entry of the memo or a mark: none of them as often as the pickle likes.
+TEST(TorchZipTest, PicklesOfMoreValuesThanTensorsNeedAreRefusedEarly) {
+  using namespace std::string_literals;
+  const auto repeated = [](const std::string& unit, size_t times) {
+    std::string out;
+    for (size_t i = 0; i < times; ++i) out += unit;
+    return out;
+  };
+  const size_t over = kMostPickledValues + 1;
+  const auto refused = [](const std::string& why, const std::string& bytes, const char* message) {
+    const auto read = read_pickled_tensors(bytes, "x");
+    ASSERT_FALSE(read.ok()) << why;
+    EXPECT_EQ(read.error().code(), ErrorCode::kBadInput) << why;
+    EXPECT_NE(read.error().message().find(message), std::string::npos) << why << ": " << read.error().message();
+  };
+  const std::string head = concat("x: byte ", kMostPickledValues, ": more than ", kMostPickledValues, " values");
+  refused("lists", repeated("]", over), head.c_str());
+  refused("lists that are dropped again", repeated("]0", over), "values, too many");
+  refused("marks", repeated("(", over), head.c_str());
+  refused("one value again and again", "]q\0"s + repeated("h\0"s, over), "values, too many");
+  refused("one value kept again and again", "]" + repeated("\x94", over), "values, too many");
+
+  const std::string storage = "(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0000X\3\0\0\0cpuK\4tQ"s;
+  const std::string rebuild = "ctorch._utils\n_rebuild_tensor_v2\n";
+  const std::string arguments = "(" + storage + "K\0K\4\x85K\1\x85\x89}t"s;
+  refused("tensors", rebuild + "q\0"s + "0" + arguments + "q\1" + "0" + repeated("h\0h\1R0"s, kMostPickledTensors + 1),
+          "more than 50000 tensors");
+  const std::string members = "}X\1\0\0\0wq\2"s + rebuild + arguments + "Rq\3s";
+  refused("a name again and again", members + repeated("h\2h\3s"s, 1000) + ".", "the tensor w is there twice");
+  refused("dimensions",
+          "}X\1\0\0\0w"s + rebuild + "(" + storage + "K\0("s + repeated("K\1"s, 65) + "tK\1\x85\x89}tRs."s,
+          "65 integers, expected 64 at most");
+  refused("a parameter of many arguments",
+          "ctorch._utils\n_rebuild_parameter\n(" + rebuild + arguments + "R" + repeated("N", 3) + "tR.",
+          "expected (tensor, requires_grad, hooks)");
+}
+
 TEST(TorchZipTest, OtherFilesAreNamedForWhatTheyAre) {
   const auto refused = [](const std::string& bytes, const char* message) {
     const auto source = source_of(bytes);
