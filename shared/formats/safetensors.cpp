@@ -170,29 +170,28 @@ Status check_layout(SafetensorsHeader* header, uint64_t data_bytes, const std::s
 class SafetensorsSource final : public TensorSource {
  public:
   SafetensorsSource(std::unique_ptr<FileView> file, std::string origin)
-      : file_(std::move(file)), origin_(std::move(origin)) {}
+      : TensorSource(std::move(origin)), file_(std::move(file)) {}
 
   Status open() {
-    STRAND_ASSIGN(SafetensorsHeader header, parse_safetensors(file_->bytes(), origin_));
+    STRAND_ASSIGN(SafetensorsHeader header, parse_safetensors(file_->bytes(), origin()));
     std::vector<TensorInfo> tensors;
     std::ranges::sort(header.entries, {}, &SafetensorsEntry::name);
     for (const SafetensorsEntry& entry : header.entries) {
-      tensors.push_back({entry.name, entry.type, entry.shape, entry.elements, origin_});
+      tensors.push_back({entry.name, entry.type, entry.shape, entry.elements, origin()});
       begins_.push_back(header.data_begin + entry.begin);
     }
-    return set_tensors(std::move(tensors));
+    return set_tensors(std::move(tensors), file_->bytes().size() - header.data_begin);
   }
 
  protected:
   Status read_tensor(size_t index, std::span<float> out) override {
     const TensorInfo& tensor = tensors()[index];
     return convert_to_float(tensor.type, file_->bytes().data() + begins_[index], out,
-                            concat(origin_, ": tensor ", tensor.name));
+                            concat(origin(), ": tensor ", tensor.name));
   }
 
  private:
   std::unique_ptr<FileView> file_;
-  std::string origin_;
   std::vector<uint64_t> begins_;  // in the file, in order of tensors()
 };
 

@@ -20,12 +20,19 @@ constexpr uint64_t kLargestIndex = 10'000'000;
 // Tensors of several files as one list.
 class ShardedSource final : public TensorSource {
  public:
-  static Result<std::unique_ptr<TensorSource>> make(std::vector<std::unique_ptr<TensorSource>> shards) {
-    auto source = std::make_unique<ShardedSource>();
+  explicit ShardedSource(std::string index_path) : TensorSource(std::move(index_path)) {}
+
+  static Result<std::unique_ptr<TensorSource>> make(const std::string& index_path,
+                                                    std::vector<std::unique_ptr<TensorSource>> shards) {
+    auto source = std::make_unique<ShardedSource>(index_path);
     source->shards_ = std::move(shards);
     std::vector<TensorInfo> all;
-    for (const auto& shard : source->shards_) all.insert(all.end(), shard->tensors().begin(), shard->tensors().end());
-    STRAND_TRY(source->set_tensors(std::move(all)));
+    uint64_t stored = 0;
+    for (const auto& shard : source->shards_) {
+      all.insert(all.end(), shard->tensors().begin(), shard->tensors().end());
+      stored += shard->stored_bytes();
+    }
+    STRAND_TRY(source->set_tensors(std::move(all), stored));
     return std::unique_ptr<TensorSource>(std::move(source));
   }
 
@@ -108,7 +115,7 @@ Status TensorSource::read(std::string_view name, std::span<float> out) {
   return read_tensor(static_cast<size_t>(tensor - tensors_.data()), out);
 }
 
-Status TensorSource::set_tensors(std::vector<TensorInfo> tensors) {
+Status TensorSource::set_tensors(std::vector<TensorInfo> tensors, uint64_t stored_bytes) {
   std::ranges::stable_sort(tensors, {}, &TensorInfo::name);
   const auto twice = std::ranges::adjacent_find(tensors, {}, &TensorInfo::name);
   if (twice != tensors.end()) {
@@ -117,6 +124,7 @@ Status TensorSource::set_tensors(std::vector<TensorInfo> tensors) {
                             other == twice->file ? "" : concat(", also in ", other)));
   }
   tensors_ = std::move(tensors);
+  stored_bytes_ = stored_bytes;
   return {};
 }
 
@@ -134,7 +142,7 @@ Result<std::unique_ptr<TensorSource>> open_sharded_weights(FileSystem& fs, const
     STRAND_TRY(check_shard(**shard, path, index_path, expected));
     shards.push_back(std::move(*shard));
   }
-  return ShardedSource::make(std::move(shards));
+  return ShardedSource::make(index_path, std::move(shards));
 }
 
 Result<std::string> find_weights_file(FileSystem& fs, const std::string& directory) {

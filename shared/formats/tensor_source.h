@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "shared/base/result.h"
@@ -26,21 +27,28 @@ struct TensorInfo {
 class TensorSource {
  public:
   virtual ~TensorSource() = default;
+  // Path of the file, or of the index of shards; for messages.
+  const std::string& origin() const { return origin_; }
   // In order of names; each name once.
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   const TensorInfo* find(std::string_view name) const;  // null when absent
+  // Bytes of all tensors, those that several share counted once: views of a pytorch_model.bin may be far larger.
+  uint64_t stored_bytes() const { return stored_bytes_; }
   // All elements of a tensor, row-major. out.size() is its `elements`. kBadInput when its type is not floating or its
   // bytes are damaged, kNotFound when there is none of this name.
   Status read(std::string_view name, std::span<float> out);
 
  protected:
+  explicit TensorSource(std::string origin) : origin_(std::move(origin)) {}
   // Sorts and keeps the list; kBadInput naming a tensor that is there twice.
-  Status set_tensors(std::vector<TensorInfo> tensors);
+  Status set_tensors(std::vector<TensorInfo> tensors, uint64_t stored_bytes);
   // `index` counts in tensors(); sizes have been checked.
   virtual Status read_tensor(size_t index, std::span<float> out) = 0;
 
  private:
+  std::string origin_;
   std::vector<TensorInfo> tensors_;
+  uint64_t stored_bytes_ = 0;
 };
 
 // The weights at `path`: a safetensors file, a pytorch_model.bin, an index of either's shards, or a directory that

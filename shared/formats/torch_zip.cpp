@@ -25,31 +25,33 @@ bool is_contiguous(const PickledTensor& tensor) {
 class TorchZipSource final : public TensorSource {
  public:
   TorchZipSource(std::unique_ptr<FileView> file, ZipArchive archive, std::string origin)
-      : file_(std::move(file)), archive_(std::move(archive)), origin_(std::move(origin)) {}
+      : TensorSource(std::move(origin)), file_(std::move(file)), archive_(std::move(archive)) {}
 
   Status open() {
     STRAND_ASSIGN(const ZipEntry* pickle, find_pickle());
     if (pickle->size > kLargestPickle) {
-      return bad_input(concat(origin_, ": ", pickle->name, ": ", pickle->size, " bytes; expected at most ",
+      return bad_input(concat(origin(), ": ", pickle->name, ": ", pickle->size, " bytes; expected at most ",
                               kLargestPickle, " for a dictionary of tensors"));
     }
     STRAND_TRY(check_byte_order());
     std::string buffer;
     STRAND_ASSIGN(const std::string_view bytes, archive_.read(*pickle, &buffer));
-    STRAND_ASSIGN(pickled_, read_pickled_tensors(bytes, concat(origin_, ": ", pickle->name)));
+    STRAND_ASSIGN(pickled_, read_pickled_tensors(bytes, concat(origin(), ": ", pickle->name)));
     std::ranges::stable_sort(pickled_, {}, &PickledTensor::name);
     std::vector<TensorInfo> infos;
     for (const PickledTensor& tensor : pickled_) {
       STRAND_TRY(check_storage(tensor));
-      infos.push_back({tensor.name, tensor.type, tensor.shape, tensor.elements, origin_});
+      infos.push_back({tensor.name, tensor.type, tensor.shape, tensor.elements, origin()});
     }
-    return set_tensors(std::move(infos));
+    uint64_t stored = 0;
+    for (const auto& [key, storage] : storages_) stored += storage.entry->size;
+    return set_tensors(std::move(infos), stored);
   }
 
  protected:
   Status read_tensor(size_t index, std::span<float> out) override {
     const PickledTensor& tensor = pickled_[index];
-    const std::string what = concat(origin_, ": tensor ", tensor.name);
+    const std::string what = concat(origin(), ": tensor ", tensor.name);
     if (out.empty()) return {};
     STRAND_ASSIGN(const std::string_view bytes, storage(*storages_.at(tensor.storage).entry));
     const size_t size = static_cast<size_t>(tensor_type_bits(tensor.type)) / 8;
@@ -75,12 +77,12 @@ class TorchZipSource final : public TensorSource {
     for (const ZipEntry& entry : archive_.entries()) {
       const size_t slash = entry.name.find('/');
       if (slash == std::string::npos || std::string_view(entry.name).substr(slash + 1) != kName) continue;
-      if (found != nullptr) return bad_input(concat(origin_, ": holds two data.pkl; expected one"));
+      if (found != nullptr) return bad_input(concat(origin(), ": holds two data.pkl; expected one"));
       found = &entry;
       prefix_ = entry.name.substr(0, slash + 1);
     }
     if (found == nullptr) {
-      return bad_input(concat(origin_, ": a zip archive without data.pkl; expected a file of torch.save"));
+      return bad_input(concat(origin(), ": a zip archive without data.pkl; expected a file of torch.save"));
     }
     return found;
   }
@@ -91,7 +93,7 @@ class TorchZipSource final : public TensorSource {
     std::string buffer;
     STRAND_ASSIGN(const std::string_view order, archive_.read(*entry, &buffer));
     if (trim(order) == "little") return {};
-    return bad_input(concat(origin_, ": was written on a big-endian machine; save it again on a little-endian one"));
+    return bad_input(concat(origin(), ": was written on a big-endian machine; save it again on a little-endian one"));
   }
 
   Status check_storage(const PickledTensor& tensor) {
@@ -100,7 +102,7 @@ class TorchZipSource final : public TensorSource {
     if (added) {
       storage = {archive_.find(concat(prefix_, "data/", tensor.storage)), tensor.type, tensor.storage_elements};
     }
-    const auto describe = [&] { return concat(origin_, ": tensor ", tensor.name, ": its storage ", tensor.storage); };
+    const auto describe = [&] { return concat(origin(), ": tensor ", tensor.name, ": its storage ", tensor.storage); };
     if (storage.entry == nullptr) return bad_input(describe() + " is not in the archive; the file is damaged");
     if (storage.type != tensor.type || storage.elements != tensor.storage_elements) {
       return bad_input(describe() + " is described in two ways; the file is damaged");
@@ -108,7 +110,7 @@ class TorchZipSource final : public TensorSource {
     const uint64_t size = static_cast<uint64_t>(tensor_type_bits(tensor.type)) / 8;
     if (storage.entry->size % size != 0 ||
         storage.entry->size / size != static_cast<uint64_t>(tensor.storage_elements)) {
-      return bad_input(concat(origin_, ": ", storage.entry->name, ": ", storage.entry->size, " bytes, but ",
+      return bad_input(concat(origin(), ": ", storage.entry->name, ": ", storage.entry->size, " bytes, but ",
                               tensor.storage_elements, " elements of ", tensor_type_name(tensor.type),
                               " are expected"));
     }
@@ -142,7 +144,7 @@ class TorchZipSource final : public TensorSource {
 
   std::unique_ptr<FileView> file_;
   ZipArchive archive_;
-  std::string origin_, prefix_;
+  std::string prefix_;
   std::vector<PickledTensor> pickled_;  // in order of tensors()
   std::map<std::string, Storage> storages_;
   const ZipEntry* current_ = nullptr;

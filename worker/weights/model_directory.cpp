@@ -48,11 +48,10 @@ Result<ModelDirectory> load_published(FileSystem& fs, const std::string& directo
   model.family = read.family->name;
   model.config = read.config;
   model.table = parameter_table(model.config);
-  model.weights.assign(static_cast<size_t>(parameter_count(model.config)), 0.0f);
-  STRAND_ASSIGN(ReadWeights weights,
-                read_published_weights(*read.family, model.config, model.table, *source, model.weights));
-  model.present = std::move(weights.present);
-  model.notes = std::move(weights.notes);
+  STRAND_ASSIGN(ReadWeights from, read_published_weights(*read.family, model.config, model.table, *source));
+  model.weights = std::move(from.weights);
+  model.present = std::move(from.present);
+  model.notes = std::move(from.notes);
   for (const std::string& file : kTokenizerFiles) {
     if (fs.exists(directory + "/" + file)) model.tokenizer_directory = directory;
   }

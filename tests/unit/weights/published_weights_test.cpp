@@ -168,8 +168,9 @@ class ReadTest : public testing::Test {
     EXPECT_TRUE(write_safetensors(fs_, "/m/model.safetensors", std::move(tensors)).ok());
     auto source = open_weights(fs_, "/m");
     EXPECT_TRUE(source.ok()) << source.error().message();
-    weights_.assign(model.weights.size(), -7.0f);
-    return read_published_weights(family, model.config, model.table, **source, weights_);
+    auto read = read_published_weights(family, model.config, model.table, **source);
+    if (read.ok()) weights_ = read->weights;
+    return read;
   }
   static void rename(std::vector<TensorToWrite>* tensors, const std::string& from, const std::string& to) {
     for (TensorToWrite& tensor : *tensors) {
@@ -220,6 +221,87 @@ TEST_F(ReadTest, EveryProblemIsListedAtOnce) {
                            "misshapen model.decoder.embed_positions.weight, expected [22, 16], found [99, 16]",
                            "surplus   model.decoder.layers.2.fc1.weight [12, 16]"}) {
     EXPECT_NE(message.find(line), std::string::npos) << line << "\n" << message;
+  }
+}
+
+// Sorted out by names and shapes alone: the weights of this configuration would be 100 TB.
+TEST_F(ReadTest, AConfigurationFarBeyondItsFileIsRefusedWithTheFirstProblems) {
+  const TinyModel model = tiny_model("opt-125m");
+  TinyModel far{model.config, {}, {}};
+  far.config.layers = 1024;
+  far.config.hidden = 1 << 16;
+  far.config.mlp_hidden = 1 << 18;
+  far.table = parameter_table(far.config);
+  EXPECT_GT(parameter_count(far.config), int64_t{1} << 45);
+  const auto result = read(far, family_named("opt"), published(model, family_named("opt")));
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code(), ErrorCode::kBadInput);
+  const std::string& message = result.error().message();
+  EXPECT_TRUE(message.starts_with("/m/model.safetensors: 16388 tensors do not fit")) << message.substr(0, 200);
+  EXPECT_NE(message.find("misshapen model.decoder.embed_tokens.weight, expected [37, 65536], found [37, 16]"),
+            std::string::npos);
+  EXPECT_NE(message.find("missing   model.decoder.layers.2.fc1.weight, expected [262144, 65536]"), std::string::npos);
+  EXPECT_TRUE(message.ends_with("\n  and 16288 more")) << message.substr(message.size() - 100);
+  EXPECT_EQ(std::ranges::count(message, '\n'), 101);
+}
+
+// Far too small to hold a model, and a view says how large each tensor is.
+class ViewsOfOneElement final : public TensorSource {
+ public:
+  ViewsOfOneElement(const Family& family, const std::vector<ParameterInfo>& table) : TensorSource("x.bin") {
+    std::vector<TensorInfo> tensors;
+    const auto published = published_tensors(family, table);
+    EXPECT_TRUE(published.ok()) << published.error().message();
+    for (const PublishedTensor& tensor : *published) {
+      tensors.push_back({tensor.name, TensorType::kF32, tensor.shape, *shape_elements(tensor.shape), "x.bin"});
+    }
+    EXPECT_TRUE(set_tensors(std::move(tensors), 4).ok());
+  }
+  Status read_tensor(size_t, std::span<float>) override { return internal_error("nothing may be read"); }
+};
+
+TEST_F(ReadTest, ViewsThatAreLargerThanTheirFileAreRefused) {
+  TransformerConfig config = shrunk("opt-125m");
+  config.layers = 1024;
+  config.hidden = 1 << 16;
+  const auto table = parameter_table(config);
+  ViewsOfOneElement source(family_named("opt"), table);
+  const auto result = read_published_weights(family_named("opt"), config, table, source);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code(), ErrorCode::kBadInput);
+  EXPECT_NE(result.error().message().find("only 4 bytes of tensors are stored"), std::string::npos)
+      << result.error().message();
+}
+
+TEST_F(ReadTest, AFileWithoutTensorsAndShardsAreNamed) {
+  const TinyModel model = tiny_model("opt-125m");
+  const auto none = read(model, family_named("opt"), {});
+  ASSERT_FALSE(none.ok());
+  EXPECT_TRUE(none.error().message().starts_with("/m/model.safetensors: 36 tensors do not fit"))
+      << none.error().message();
+  auto tensors = published(model, family_named("opt"));
+  drop(&tensors, "model.decoder.layers.1.fc2.bias");
+  drop(&tensors, "model.decoder.layers.0.fc1.weight");
+  tensors.push_back(constant("model.decoder.layers.0.fc1.weight", {3, 2}, 0));
+  tensors.push_back(constant("model.decoder.layers.2.fc1.weight", {5}, 0));
+  ASSERT_TRUE(fs_.make_directories("/s").ok());
+  const auto files = write_safetensors_model(fs_, "/s", std::move(tensors), /*shard_bytes=*/4000, {});
+  ASSERT_TRUE(files.ok()) << files.error().message();
+  auto source = open_weights(fs_, "/s");
+  ASSERT_TRUE(source.ok()) << source.error().message();
+  const auto result = read_published_weights(family_named("opt"), model.config, model.table, **source);
+  ASSERT_FALSE(result.ok());
+  const std::string& message = result.error().message();
+  EXPECT_TRUE(message.starts_with("/s/model.safetensors.index.json: 3 tensors do not fit")) << message;
+  for (const char* line : {"fc1.weight, expected [12, 16], found [3, 2], in ", "layers.2.fc1.weight [5], in "}) {
+    const size_t at = message.find(line);
+    ASSERT_NE(at, std::string::npos) << line << "\n" << message;
+    const size_t begin = at + std::string_view(line).size();
+    const std::string shard = message.substr(begin, message.find('\n', begin) - begin);
+    EXPECT_TRUE(shard.starts_with("/s/model-000")) << message;
+    const auto alone = open_weights(fs_, shard);
+    ASSERT_TRUE(alone.ok()) << shard;
+    EXPECT_NE((*alone)->find(concat("model.decoder.layers.", line[0] == 'l' ? 2 : 0, ".fc1.weight")), nullptr) << shard;
   }
 }
 

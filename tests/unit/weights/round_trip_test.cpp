@@ -269,5 +269,18 @@ TEST(ModelSectionTest, IsAJobFilesModelTable) {
   }
 }
 
+// Every command that takes a model loads it with this; a job's model.init, too.
+TEST_F(RoundTripTest, AConfigurationFarBeyondTheWeightsIsBadInput) {
+  put_published(fs_, "/src", tiny_model("opt-125m"), family_named("opt"));
+  Json config = parse_json(fs_.read_file("/src/config.json").value(), "config.json").value();
+  config["hidden_size"] = config["word_embed_proj_dim"] = 1 << 16;
+  config["num_hidden_layers"] = 1024;
+  put_text(fs_, "/src/config.json", dump_json(config));
+  const auto model = load_model_directory(fs_, "/src");
+  ASSERT_FALSE(model.ok());
+  EXPECT_EQ(model.error().code(), ErrorCode::kBadInput);
+  EXPECT_NE(model.error().message().find("tensors do not fit the configuration (opt)"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace strand

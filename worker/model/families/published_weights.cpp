@@ -17,6 +17,9 @@ constexpr const char* kIgnored[] = {"*inv_freq", "*position_ids",       "*contac
 // Heads of tasks: kept out with a note.
 constexpr const char* kTaskHeads[] = {"score.*", "classifier.*", "qa_outputs.*", "*.score.*", "*.classifier.*"};
 
+// Of one list. A configuration of another model may have thousands, and the first ones tell.
+constexpr size_t kMostProblemsShown = 100;
+
 bool matches(std::string_view pattern, std::string_view name) {
   const size_t star = pattern.find('*');
   if (star == std::string_view::npos) return pattern == name;
@@ -100,8 +103,8 @@ std::string with_prefix(const std::string& name, const Family& family, const std
 
 class Reader {
  public:
-  Reader(const Family& family, const std::vector<ParameterInfo>& table, TensorSource& source, std::span<float> weights)
-      : family_(family), table_(table), source_(source), weights_(weights) {}
+  Reader(const Family& family, const std::vector<ParameterInfo>& table, TensorSource& source)
+      : family_(family), table_(table), source_(source) {}
 
   Result<ReadWeights> read(const TransformerConfig& config) {
     STRAND_ASSIGN(tensors_, published_tensors(family_, table_));
@@ -111,6 +114,8 @@ class Reader {
     match_aliases();
     match_the_rest(config);
     if (!problems_.empty()) return problem_list();
+    STRAND_TRY(check_stored_elements());
+    read_.weights.assign(static_cast<size_t>(table_.back().first_element + table_.back().elements), 0.0f);
     for (const PublishedTensor& tensor : tensors_) {
       if (source_.find(tensor.name) != nullptr) STRAND_TRY(read_tensor(tensor));
     }
@@ -152,10 +157,10 @@ class Reader {
         problems_.push_back(concat("missing   ", tensor.name, ", expected ", shape_text(tensor.shape)));
       } else if (found->shape != tensor.shape) {
         problems_.push_back(concat("misshapen ", tensor.name, ", expected ", shape_text(tensor.shape), ", found ",
-                                   shape_text(found->shape)));
+                                   shape_text(found->shape), shard_of(*found)));
       } else if (!is_floating(found->type)) {
         problems_.push_back(concat("type      ", tensor.name, ", expected F32, F16, BF16 or F64, found ",
-                                   tensor_type_name(found->type)));
+                                   tensor_type_name(found->type), shard_of(*found)));
       }
       known_.insert(tensor.name);
     }
@@ -185,7 +190,7 @@ class Reader {
       known_.insert(name);
       if (found->shape != table_[parameter].shape) {
         problems_.push_back(concat("misshapen ", name, ", expected ", shape_text(table_[parameter].shape), ", found ",
-                                   shape_text(found->shape)));
+                                   shape_text(found->shape), shard_of(*found)));
       } else if (is_floating(found->type)) {
         aliases_.emplace_back(name, parameter);
       }
@@ -201,26 +206,52 @@ class Reader {
       } else if (rotary && tensor.name.ends_with("position_embeddings.weight")) {
         read_.notes.push_back(concat("kept out: ", tensor.name, ", positions are rotary"));
       } else {
-        problems_.push_back(concat("surplus   ", tensor.name, " ", shape_text(tensor.shape)));
+        problems_.push_back(concat("surplus   ", tensor.name, " ", shape_text(tensor.shape), shard_of(tensor)));
       }
     }
   }
 
   Error problem_list() const {
-    const std::string file = source_.tensors().empty() ? "the file" : source_.tensors().front().file;
-    return bad_input(concat(file, ": ", problems_.size(), problems_.size() == 1 ? " tensor does" : " tensors do",
-                            " not fit the configuration (", family_.name,
-                            "); correct config.json or take the weights that belong to it:\n  ",
-                            join(problems_, "\n  ")));
+    const size_t shown = std::min(problems_.size(), kMostProblemsShown);
+    const std::vector<std::string> first(problems_.begin(), problems_.begin() + static_cast<std::ptrdiff_t>(shown));
+    return bad_input(concat(source_.origin(), ": ", problems_.size(),
+                            problems_.size() == 1 ? " tensor does" : " tensors do", " not fit the configuration (",
+                            family_.name, "); correct config.json or take the weights that belong to it:\n  ",
+                            join(first, "\n  "),
+                            shown == problems_.size() ? "" : concat("\n  and ", problems_.size() - shown, " more")));
+  }
+
+  // Which shard to look into.
+  std::string shard_of(const TensorInfo& tensor) const {
+    return tensor.file == source_.origin() ? "" : concat(", in ", tensor.file);
+  }
+
+  // With this the files bound the model's size, whatever config.json says: tensors of a pytorch_model.bin may be views
+  // of one another, or show a single element again and again. Every floating type has two bytes or more, so one byte an
+  // element leaves room for a matrix under two names.
+  Status check_stored_elements() const {
+    uint64_t elements = 0;
+    for (const PublishedTensor& tensor : tensors_) {
+      if (const TensorInfo* found = source_.find(tensor.name)) elements += static_cast<uint64_t>(found->elements);
+    }
+    for (const auto& [name, parameter] : aliases_) {
+      if (!read_.present[parameter]) elements += static_cast<uint64_t>(table_[parameter].elements);
+    }
+    if (elements <= source_.stored_bytes()) return {};
+    return bad_input(concat(source_.origin(), ": the model's tensors have ", elements, " elements, but only ",
+                            source_.stored_bytes(),
+                            " bytes of tensors are stored: they are views of one another; save"
+                            " each as it is: {name: tensor.clone() for name, tensor in state_dict.items()}"));
   }
 
   size_t index_of(std::string_view parameter) const {
     return static_cast<size_t>(std::ranges::find(table_, parameter, &ParameterInfo::name) - table_.begin());
   }
 
-  std::span<float> part(const ParameterPiece& piece) const {
-    return weights_.subspan(static_cast<size_t>(table_[piece.parameter].first_element + piece.first),
-                            static_cast<size_t>(piece.elements));
+  std::span<float> part(const ParameterPiece& piece) {
+    return std::span(read_.weights)
+        .subspan(static_cast<size_t>(table_[piece.parameter].first_element + piece.first),
+                 static_cast<size_t>(piece.elements));
   }
 
   Status read_tensor(const PublishedTensor& tensor) {
@@ -253,13 +284,25 @@ class Reader {
                             "), but config.json ties the two; correct tie_word_embeddings (OLMo: weight_tying)"));
   }
 
-  Status check_finite() const {
+  // The file that an element of a parameter was read from.
+  const std::string& file_of(size_t parameter, int64_t element) const {
+    for (const PublishedTensor& tensor : tensors_) {
+      for (const ParameterPiece& piece : tensor.pieces) {
+        const int64_t within = element - piece.first;
+        if (piece.parameter != parameter || within < 0 || within >= piece.elements) continue;
+        if (const TensorInfo* found = source_.find(tensor.name)) return found->file;
+      }
+    }
+    return source_.origin();
+  }
+
+  Status check_finite() {
     for (size_t p = 0; p < table_.size(); ++p) {
       if (!read_.present[p]) continue;
       const std::span<float> values = part({p, 0, table_[p].elements});
       const auto bad = std::ranges::find_if(values, [](float x) { return !std::isfinite(x); });
       if (bad == values.end()) continue;
-      return bad_input(concat(source_.tensors().front().file, ": ", table_[p].name, " holds ", *bad, " at element ",
+      return bad_input(concat(file_of(p, bad - values.begin()), ": ", table_[p].name, " holds ", *bad, " at element ",
                               bad - values.begin(), "; weights must be finite: take an undamaged copy"));
     }
     return {};
@@ -268,7 +311,6 @@ class Reader {
   const Family& family_;
   const std::vector<ParameterInfo>& table_;
   TensorSource& source_;
-  std::span<float> weights_;
   std::vector<PublishedTensor> tensors_;
   std::string prefix_;
   std::set<std::string> known_;
@@ -301,9 +343,8 @@ Result<std::vector<PublishedTensor>> published_tensors(const Family& family, con
 }
 
 Result<ReadWeights> read_published_weights(const Family& family, const TransformerConfig& config,
-                                           const std::vector<ParameterInfo>& table, TensorSource& source,
-                                           std::span<float> weights) {
-  return Reader(family, table, source, weights).read(config);
+                                           const std::vector<ParameterInfo>& table, TensorSource& source) {
+  return Reader(family, table, source).read(config);
 }
 
 Result<std::vector<TensorToWrite>> tensors_to_write(const Family& family, const TransformerConfig& config,

@@ -31,17 +31,16 @@ struct PublishedTensor {
 // kBadInput when the family has no name for a parameter.
 Result<std::vector<PublishedTensor>> published_tensors(const Family& family, const std::vector<ParameterInfo>& table);
 
-// What reading found worth saying.
 struct ReadWeights {
+  std::vector<float> weights;      // all elements of the table; those of an absent parameter are 0
   std::vector<bool> present;       // for each parameter: false when the file lacks the language-model head
   std::vector<std::string> notes;  // "kept out: score.weight [2, 512], a task's head", ...
 };
-// Fills `weights` (all elements of the table) from a file. One kBadInput lists every missing, surplus and misshapen
-// tensor with expected and found. A tied matrix that is stored twice must be equal. A file without any tensor of the
-// language-model head leaves those elements untouched. Non-finite weights are refused, naming tensor and element.
+// The weights of a file. One kBadInput lists the missing, surplus and misshapen tensors with expected and found, before
+// anything of the model's size is allocated: `config` may be anything that Family::read_config lets through. A tied
+// matrix that is stored twice must be equal. Non-finite weights are refused, naming tensor and element.
 Result<ReadWeights> read_published_weights(const Family& family, const TransformerConfig& config,
-                                           const std::vector<ParameterInfo>& table, TensorSource& source,
-                                           std::span<float> weights);
+                                           const std::vector<ParameterInfo>& table, TensorSource& source);
 
 // The tensors of a file, each written once (tied matrices too). `weights` outlives the result.
 Result<std::vector<TensorToWrite>> tensors_to_write(const Family& family, const TransformerConfig& config,
