@@ -51,7 +51,8 @@ Result<ModelDirectory> load_published(FileSystem& fs, const std::string& directo
   STRAND_ASSIGN(ReadWeights from, read_published_weights(*read.family, model.config, model.table, *source));
   model.weights = std::move(from.weights);
   model.present = std::move(from.present);
-  model.notes = std::move(from.notes);
+  model.notes = read.notes;
+  model.notes.insert(model.notes.end(), from.notes.begin(), from.notes.end());
   for (const std::string& file : kTokenizerFiles) {
     if (fs.exists(directory + "/" + file)) model.tokenizer_directory = directory;
   }

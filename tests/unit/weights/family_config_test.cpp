@@ -127,6 +127,60 @@ TEST(FamilyConfigTest, EveryProblemIsToldAtOnce) {
   }
 }
 
+// Values that every family has are looked at in the same breath; what depends on a refused one is not guessed at.
+TEST(FamilyConfigTest, ValuesOfAllKindsAreToldAtOnce) {
+  const auto problems = [](const std::string& text) {
+    const auto config = read(text);
+    EXPECT_FALSE(config.ok()) << text;
+    return config.ok() ? std::string() : config.error().message();
+  };
+  EXPECT_EQ(problems(R"({"model_type": "opt", "num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 3,
+      "vocab_size": 37, "ffn_dim": 12, "max_position_embeddings": 20, "dropout": -1, "init_std": 0})"),
+            "config.json: 3 problems:\n  num_attention_heads: 3 does not divide hidden_size 16\n"
+            "  the deviation of the initial weights must be above 0, found 0\n  dropout must be in [0, 1), found -1");
+  EXPECT_EQ(problems(R"({"model_type": "llama", "num_hidden_layers": 0, "hidden_size": 15, "num_attention_heads": 3,
+      "num_key_value_heads": 3, "vocab_size": 37, "intermediate_size": 12, "max_position_embeddings": 20,
+      "rms_norm_eps": 0, "rope_theta": 0})"),
+            "config.json: 4 problems:\n  num_hidden_layers: expected a whole number from 1 to 1024, found 0\n"
+            "  num_attention_heads: rotary positions need an even head size, found 5\n"
+            "  the norms' epsilon must be above 0, found 0\n"
+            "  the base of the rotary positions must be above 0, found 0");
+  EXPECT_EQ(problems(R"({"model_type": "esm", "num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 5,
+      "vocab_size": 37, "intermediate_size": 12, "token_dropout": true, "mask_token_id": 37})"),
+            "config.json: 2 problems:\n  num_attention_heads: 5 does not divide hidden_size 16\n"
+            "  mask_token_id: 37 is not one of the 37 ids");
+  EXPECT_EQ(problems(R"({"model_type": "olmo-gfm", "n_layers": 2, "n_heads": 3, "n_kv_heads": 3, "vocab_size": 37,
+      "mlp_ratio": 1, "mlp_hidden_size": 7, "layer_norm_type": "rms", "bias_for_layer_norm": false})"),
+            "config.json: 2 problems:\n  d_model: expected a whole number from 1 to 65536, found nothing\n"
+            "  mlp_hidden_size: 7 has no two halves");
+  const std::string aido = R"({"model_type": "rnabert", "add_linear_bias": true, "hidden_size": 16,
+      "intermediate_size": 12, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 16)";
+  const std::string layer_norm = "config.json: normalization_type: expected \"LayerNorm\" (no other is built), found ";
+  EXPECT_EQ(problems(aido + R"(, "normalization_type": "RMSNorm"})"), layer_norm + "\"RMSNorm\"");
+  EXPECT_EQ(problems(aido + "}"), layer_norm + "nothing") << "the class's default is RMSNorm";
+  EXPECT_EQ(problems(aido + R"(, "normalization_type": 3})"), layer_norm + "3");
+}
+
+TEST(FamilyConfigTest, DropoutThatStrandLacksIsNoted) {
+  for (const Released& file : released()) {
+    Json json = parse_json(file.config, "config.json").value();
+    EXPECT_TRUE(read_family_config(json, "config.json")->notes.empty()) << file.preset;
+    for (const char* key : {"attention_dropout", "attention_probs_dropout_prob"}) {
+      json[key] = 0.5;
+      const auto config = read_family_config(json, "config.json");
+      ASSERT_TRUE(config.ok()) << config.error().message();
+      EXPECT_EQ(config->notes,
+                std::vector<std::string>{concat(key, " 0.5 of config.json is left out: Strand trains without it")});
+      json[key] = "much";
+      const auto refused = read_family_config(json, "config.json");
+      ASSERT_FALSE(refused.ok());
+      EXPECT_EQ(refused.error().message(),
+                concat("config.json: ", key, ": expected a number that a float holds, found \"much\""));
+      json[key] = 0.0;
+    }
+  }
+}
+
 TEST(FamilyConfigTest, OtherModelsAreNamed) {
   for (const char* text :
        {R"({"model_type": "gpt2"})", R"({"model_type": "bert"})", "{}", "[]", "3", R"({"model_type": {"a": 1}})"}) {

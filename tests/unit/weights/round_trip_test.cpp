@@ -282,5 +282,14 @@ TEST_F(RoundTripTest, AConfigurationFarBeyondTheWeightsIsBadInput) {
   EXPECT_NE(model.error().message().find("tensors do not fit the configuration (opt)"), std::string::npos);
 }
 
+TEST_F(RoundTripTest, WhatAnImportLeavesOutOfTrainingIsAmongItsNotes) {
+  put_published(fs_, "/src", tiny_model("opt-125m"), family_named("opt"));
+  Json config = parse_json(fs_.read_file("/src/config.json").value(), "config.json").value();
+  config["attention_dropout"] = 0.5;
+  put_text(fs_, "/src/config.json", dump_json(config));
+  EXPECT_EQ(import("/src", "/run").notes,
+            std::vector<std::string>{"attention_dropout 0.5 of config.json is left out: Strand trains without it"});
+}
+
 }  // namespace
 }  // namespace strand

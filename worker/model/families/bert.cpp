@@ -28,29 +28,27 @@ bool recognises_dnabert_2(const Json& config) {
   return config.value("model_type", Json()) == "bert" && config.contains("alibi_starting_size");
 }
 
-Result<TransformerConfig> read_dnabert_2(const Json& json, const std::string& origin) {
-  ConfigReader reader(json, origin);
+TransformerConfig read_dnabert_2(ConfigReader* reader) {
   TransformerConfig c;
   masked_head(&c);
-  read_sizes(&reader, &c);
-  c.mlp_hidden = reader.integer("intermediate_size", 1, 1 << 18);
-  c.max_sequence = reader.integer("max_position_embeddings", 2, 1 << 20, 512);
+  c.positions = PositionKind::kAlibi;
+  read_sizes(reader, &c);
+  c.mlp_hidden = reader->integer("intermediate_size", 1, 1 << 18);
+  c.max_sequence = reader->integer("max_position_embeddings", 2, 1 << 20, 512);
   c.norm = NormKind::kLayer;
-  c.norm_eps = static_cast<float>(reader.number("layer_norm_eps", 1e-12));
+  c.norm_eps = static_cast<float>(reader->number("layer_norm_eps", 1e-12));
   c.norm_placement = NormPlacement::kPost;
   c.embedding_norm = true;
   c.final_norm = false;
-  c.positions = PositionKind::kAlibi;
-  c.token_types = reader.integer("type_vocab_size", 1, 65536, 2);
+  c.token_types = reader->integer("type_vocab_size", 1, 65536, 2);
   c.mlp = MlpKind::kGeGlu;
   c.bias = c.mlp_down_bias = true;
   c.mlp_up_bias = false;
-  c.dropout = c.embedding_dropout = reader.number("hidden_dropout_prob", 0.1);
+  c.dropout = c.embedding_dropout = reader->number("hidden_dropout_prob", 0.1);
   c.dropout_in_mlp = true;
-  c.init_std = reader.number("initializer_range", 0.02);
-  reader.only("hidden_act", "gelu");
-  reader.only("tie_word_embeddings", true);
-  STRAND_TRY(reader.status());
+  c.init_std = reader->number("initializer_range", 0.02);
+  reader->only("hidden_act", "gelu");
+  reader->only("tie_word_embeddings", true);
   return c;
 }
 
@@ -93,29 +91,25 @@ bool recognises_aido(const Json& config) {
   return config.value("model_type", Json()) == "rnabert";
 }
 
-Result<TransformerConfig> read_aido(const Json& json, const std::string& origin) {
-  ConfigReader reader(json, origin);
+TransformerConfig read_aido(ConfigReader* reader) {
   TransformerConfig c;
   masked_head(&c);
-  read_sizes(&reader, &c);
-  c.mlp_hidden = reader.integer("intermediate_size", 1, 1 << 18);
-  c.max_sequence = reader.integer("max_position_embeddings", 2, 1 << 20, 512);
-  c.norm = NormKind::kLayer;
-  c.norm_eps = static_cast<float>(reader.number("layer_norm_eps", 1e-5));
   c.positions = PositionKind::kRope;
+  read_sizes(reader, &c);
+  c.mlp_hidden = reader->integer("intermediate_size", 1, 1 << 18);
+  c.max_sequence = reader->integer("max_position_embeddings", 2, 1 << 20, 512);
+  c.norm = NormKind::kLayer;
+  c.norm_eps = static_cast<float>(reader->number("layer_norm_eps", 1e-5));
   c.mlp = MlpKind::kSwiGlu;
-  c.bias = c.mlp_up_bias = c.mlp_down_bias = reader.boolean("add_linear_bias");
-  c.dropout = c.embedding_dropout = reader.number("hidden_dropout_prob", 0);
-  c.init_std = reader.number("initializer_range", 0.02);
-  if (reader.text("normalization_type", "RMSNorm") != "LayerNorm") {  // the class's default is the other one
-    reader.problem("normalization_type: expected \"LayerNorm\" (no other is built)");
-  }
-  reader.only("hidden_act", "swiglu");
-  reader.only("position_embedding_type", "rope");
-  reader.only("rotary_percent", 1.0);
-  reader.only("seq_len_interpolation_factor", nullptr);
-  reader.only("tie_word_embeddings", true);
-  STRAND_TRY(reader.status());
+  c.bias = c.mlp_up_bias = c.mlp_down_bias = reader->boolean("add_linear_bias");
+  c.dropout = c.embedding_dropout = reader->number("hidden_dropout_prob", 0);
+  c.init_std = reader->number("initializer_range", 0.02);
+  reader->need("normalization_type", "LayerNorm");  // the class's default is RMSNorm
+  reader->only("hidden_act", "swiglu");
+  reader->only("position_embedding_type", "rope");
+  reader->only("rotary_percent", 1.0);
+  reader->only("seq_len_interpolation_factor", nullptr);
+  reader->only("tie_word_embeddings", true);
   return c;
 }
 

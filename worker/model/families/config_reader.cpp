@@ -1,5 +1,6 @@
 #include "worker/model/families/config_reader.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -16,6 +17,7 @@ const Json* ConfigReader::value(const char* key) const {
 
 void ConfigReader::expected(const char* key, const std::string& what) {
   const Json* found = value(key);
+  refused_.insert(key);
   problem(concat(key, ": expected ", what, ", found ", found == nullptr ? "nothing" : dump_json(*found).substr(0, 60)));
 }
 
@@ -67,6 +69,15 @@ void ConfigReader::only(const char* key, const Json& wanted) {
   if (found != nullptr && *found != wanted) expected(key, concat(dump_json(wanted), " (no other is built)"));
 }
 
+void ConfigReader::need(const char* key, const Json& wanted) {
+  const Json* found = value(key);
+  if (found == nullptr || *found != wanted) expected(key, concat(dump_json(wanted), " (no other is built)"));
+}
+
+bool ConfigReader::right(std::initializer_list<std::string_view> keys) const {
+  return std::ranges::none_of(keys, [&](std::string_view key) { return refused_.contains(key); });
+}
+
 Status ConfigReader::status() const {
   if (problems_.empty()) return {};
   if (problems_.size() == 1) return bad_input(concat(origin_, ": ", problems_[0]));
@@ -78,8 +89,15 @@ void read_sizes(ConfigReader* reader, TransformerConfig* config) {
   config->hidden = reader->integer("hidden_size", 1, 1 << 16);
   config->heads = reader->integer("num_attention_heads", 1, 1 << 16);
   config->vocabulary = reader->integer("vocab_size", 2, 65536);
-  if (config->hidden % config->heads != 0) {
-    reader->problem(concat("num_attention_heads: ", config->heads, " does not divide hidden_size ", config->hidden));
+  check_heads(reader, *config, "num_attention_heads", "hidden_size");
+}
+
+void check_heads(ConfigReader* reader, const TransformerConfig& config, const char* heads_key, const char* hidden_key) {
+  if (!reader->right({heads_key, hidden_key})) return;
+  if (config.hidden % config.heads != 0) {
+    reader->problem(concat(heads_key, ": ", config.heads, " does not divide ", hidden_key, " ", config.hidden));
+  } else if (config.positions == PositionKind::kRope && config.head_size() % 2 != 0) {
+    reader->problem(concat(heads_key, ": rotary positions need an even head size, found ", config.head_size()));
   }
 }
 

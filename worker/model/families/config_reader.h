@@ -2,8 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <initializer_list>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "shared/base/result.h"
@@ -23,10 +27,14 @@ class ConfigReader {
   std::string text(const char* key, const std::string& otherwise);
   // The key is absent, null or this value: anything else is not built.
   void only(const char* key, const Json& wanted);
+  // The same of a key that must be there: what its absence stands for is not built either.
+  void need(const char* key, const Json& wanted);
   // The value, or null when the key is absent or null.
   const Json* value(const char* key) const;
 
   void problem(const std::string& text) { problems_.push_back(text); }
+  // No number of these keys was refused: what depends on several is looked at only then, as a refused one was replaced.
+  bool right(std::initializer_list<std::string_view> keys) const;
   // kBadInput, a line for each problem.
   Status status() const;
 
@@ -36,11 +44,14 @@ class ConfigReader {
   const Json& json_;
   std::string origin_;
   std::vector<std::string> problems_;
+  std::set<std::string, std::less<>> refused_;  // keys
 };
 
 // Sizes that every family has, under their usual names, within the limits of a job file: num_hidden_layers,
-// hidden_size, num_attention_heads, vocab_size. Head sizes are checked.
+// hidden_size, num_attention_heads, vocab_size. Then check_heads.
 void read_sizes(ConfigReader* reader, TransformerConfig* config);
+// Heads divide the width; those of rotary positions, which config->positions has told already, have an even size.
+void check_heads(ConfigReader* reader, const TransformerConfig& config, const char* heads_key, const char* hidden_key);
 
 // Collects "model.norm is rms, expected layer" and the like for Family::misfits.
 class Misfits {

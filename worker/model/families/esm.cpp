@@ -1,6 +1,7 @@
 // ESM as transformers has it (EsmForMaskedLM), which Nucleotide Transformer v1 is, and NT v2, whose remote code keeps
 // the names and puts a SwiGLU where ESM has a GELU (key add_bias_fnn). Norms come first; positions are learned (from
 // the row after the padding id) or rotary.
+#include "shared/base/text.h"
 #include "worker/model/families/config_reader.h"
 #include "worker/model/families/family.h"
 
@@ -24,29 +25,30 @@ void read_positions(ConfigReader* reader, TransformerConfig* c) {
   c->position_offset = c->positions == PositionKind::kLearned ? pad + 1 : 0;
 }
 
-Result<TransformerConfig> read_config(const Json& json, const std::string& origin) {
-  ConfigReader reader(json, origin);
+TransformerConfig read_config(ConfigReader* reader) {
   TransformerConfig c;
-  read_sizes(&reader, &c);
-  read_positions(&reader, &c);
-  c.mlp_hidden = reader.integer("intermediate_size", 1, 1 << 18);
+  read_positions(reader, &c);
+  read_sizes(reader, &c);
+  c.mlp_hidden = reader->integer("intermediate_size", 1, 1 << 18);
   c.norm = NormKind::kLayer;
-  c.norm_eps = static_cast<float>(reader.number("layer_norm_eps", 1e-12));
-  c.embedding_norm = reader.boolean("emb_layer_norm_before", false);
+  c.norm_eps = static_cast<float>(reader->number("layer_norm_eps", 1e-12));
+  c.embedding_norm = reader->boolean("emb_layer_norm_before", false);
   c.bias = true;
-  c.mlp = reader.value("add_bias_fnn") != nullptr ? MlpKind::kSwiGlu : MlpKind::kGelu;
-  c.mlp_up_bias = c.mlp_down_bias = reader.boolean("add_bias_fnn", true);
+  c.mlp = reader->value("add_bias_fnn") != nullptr ? MlpKind::kSwiGlu : MlpKind::kGelu;
+  c.mlp_up_bias = c.mlp_down_bias = reader->boolean("add_bias_fnn", true);
   c.causal = false;
   c.head = HeadKind::kMaskedLm;
   c.head_bias = true;
-  c.tied = reader.boolean("tie_word_embeddings", true);
-  c.token_dropout = reader.boolean("token_dropout", false);
-  c.mask_id = reader.integer("mask_token_id", 0, 65535, c.token_dropout ? std::nullopt : std::optional<int64_t>(0));
-  c.dropout = reader.number("hidden_dropout_prob", 0.1);
+  c.tied = reader->boolean("tie_word_embeddings", true);
+  c.token_dropout = reader->boolean("token_dropout", false);
+  c.mask_id = reader->integer("mask_token_id", 0, 65535, c.token_dropout ? std::nullopt : std::optional<int64_t>(0));
+  if (c.token_dropout && reader->right({"mask_token_id", "vocab_size"}) && c.mask_id >= c.vocabulary) {
+    reader->problem(concat("mask_token_id: ", c.mask_id, " is not one of the ", c.vocabulary, " ids"));
+  }
+  c.dropout = reader->number("hidden_dropout_prob", 0.1);
   c.init_kind = InitKind::kPlain;
-  c.init_std = reader.number("initializer_range", 0.02);
-  reader.only("is_folding_model", false);
-  STRAND_TRY(reader.status());
+  c.init_std = reader->number("initializer_range", 0.02);
+  reader->only("is_folding_model", false);
   return c;
 }
 

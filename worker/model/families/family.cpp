@@ -1,27 +1,35 @@
 #include "worker/model/families/family.h"
 
+#include <set>
+
 #include "shared/base/text.h"
+#include "worker/model/families/config_reader.h"
 
 namespace strand {
 namespace {
 
 // What no family looks at by itself.
-Status check_values(const TransformerConfig& c, const std::string& origin) {
-  std::vector<std::string> problems;
-  if (!(c.norm_eps > 0)) problems.emplace_back("the norms' epsilon must be above 0");
-  if (!(c.rope_theta > 0)) problems.emplace_back("the base of the rotary positions must be above 0");
-  if (!(c.init_std > 0)) problems.emplace_back("the deviation of the initial weights must be above 0");
-  for (const double dropout : {c.dropout, c.embedding_dropout}) {
-    if (!(dropout >= 0 && dropout < 1)) problems.push_back(concat("dropout must be in [0, 1), found ", dropout));
+void check_values(const TransformerConfig& c, ConfigReader* reader) {
+  const auto above_zero = [&](double value, const char* what) {
+    if (!(value > 0)) reader->problem(concat(what, " must be above 0, found ", value));
+  };
+  above_zero(c.norm_eps, "the norms' epsilon");
+  above_zero(c.rope_theta, "the base of the rotary positions");
+  above_zero(c.init_std, "the deviation of the initial weights");
+  const std::set<double> dropouts = {c.dropout, c.embedding_dropout};  // often of one key
+  for (const double dropout : dropouts) {
+    if (!(dropout >= 0 && dropout < 1)) reader->problem(concat("dropout must be in [0, 1), found ", dropout));
   }
-  if (c.positions == PositionKind::kRope && c.head_size() % 2 != 0) {
-    problems.push_back(concat("rotary positions need an even head size, found ", c.head_size()));
+}
+
+// Kinds of dropout that Strand lacks. They change no output of a model, only what a job that trains on from it does.
+std::vector<std::string> dropout_notes(ConfigReader* reader) {
+  std::vector<std::string> notes;
+  for (const char* key : {"attention_dropout", "attention_probs_dropout_prob", "activation_dropout", "layerdrop"}) {
+    const double found = reader->number(key, 0.0);
+    if (found != 0) notes.push_back(concat(key, " ", found, " of config.json is left out: Strand trains without it"));
   }
-  if (c.token_dropout && c.mask_id >= c.vocabulary) {
-    problems.push_back(concat("the mask token ", c.mask_id, " is not one of the ", c.vocabulary, " ids"));
-  }
-  if (problems.empty()) return {};
-  return bad_input(concat(origin, ": ", join(problems, "; ")));
+  return notes;
 }
 
 }  // namespace
@@ -36,9 +44,11 @@ Result<FamilyConfig> read_family_config(const Json& config, const std::string& o
   if (!config.is_object()) return bad_input(concat(origin, ": expected an object of settings"));
   for (const Family& family : families()) {
     if (!family.recognises(config)) continue;
-    FamilyConfig read{&family, {}};
-    STRAND_ASSIGN(read.config, family.read_config(config, origin));
-    STRAND_TRY(check_values(read.config, origin));
+    ConfigReader reader(config, origin);
+    FamilyConfig read{&family, family.read_config(&reader), {}};
+    check_values(read.config, &reader);
+    read.notes = dropout_notes(&reader);
+    STRAND_TRY(reader.status());
     return read;
   }
   return bad_input(concat(origin, ": model_type ", dump_json(config.value("model_type", Json())).substr(0, 60),

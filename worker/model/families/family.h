@@ -13,6 +13,8 @@
 
 namespace strand {
 
+class ConfigReader;
+
 // Which rows of our parameter a published tensor holds, from the top.
 enum class TensorRows : uint8_t {
   kAll,
@@ -63,8 +65,8 @@ struct Family {
   bool import_only = false;
 
   bool (*recognises)(const Json& config);
-  // Our configuration of a config.json; kBadInput with every problem. `origin` names the file.
-  Result<TransformerConfig> (*read_config)(const Json& config, const std::string& origin);
+  // Our configuration of a config.json; the reader keeps every problem.
+  TransformerConfig (*read_config)(ConfigReader* reader);
   Json (*write_config)(const TransformerConfig& config, const SpecialIds& ids);
   // Why a model of this configuration is none of the family's; empty when it is one.
   std::vector<std::string> (*misfits)(const TransformerConfig& config);
@@ -86,6 +88,7 @@ const std::vector<Family>& families();
 struct FamilyConfig {
   const Family* family = nullptr;
   TransformerConfig config;
+  std::vector<std::string> notes;  // what the file asks of training that Strand does without
 };
 Result<FamilyConfig> read_family_config(const Json& config, const std::string& origin);
 // The family to write a model as; kBadInput with what each one misses.

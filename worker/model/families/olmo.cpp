@@ -47,39 +47,38 @@ NormKind native_norm(ConfigReader* reader) {
   return NormKind::kRms;
 }
 
-Result<TransformerConfig> read_native(const Json& json, const std::string& origin) {
-  ConfigReader reader(json, origin);
+TransformerConfig read_native(ConfigReader* reader) {
   TransformerConfig c = decoder();
-  c.layers = reader.integer("n_layers", 1, 1024);
-  c.hidden = reader.integer("d_model", 1, 1 << 16);
-  c.heads = reader.integer("n_heads", 1, 1 << 16);
-  c.vocabulary = reader.integer("embedding_size", 2, 65536, reader.integer("vocab_size", 2, 65536));
-  if (c.hidden % c.heads != 0) reader.problem(concat("n_heads: ", c.heads, " does not divide d_model ", c.hidden));
+  c.layers = reader->integer("n_layers", 1, 1024);
+  c.hidden = reader->integer("d_model", 1, 1 << 16);
+  c.heads = reader->integer("n_heads", 1, 1 << 16);
+  c.vocabulary = reader->integer("embedding_size", 2, 65536, reader->integer("vocab_size", 2, 65536));
+  check_heads(reader, c, "n_heads", "d_model");
   // The rows of ff_proj: linear half and gate half.
-  const int64_t ratio = reader.integer("mlp_ratio", 1, 64, 4);
-  const int64_t rows = reader.integer("mlp_hidden_size", 2, 1 << 19, ratio * c.hidden);
-  if (rows % 2 != 0) reader.problem(concat("mlp_hidden_size: ", rows, " has no two halves"));
+  const int64_t ratio = reader->integer("mlp_ratio", 1, 64, 4);
+  const int64_t usual = reader->right({"mlp_ratio", "d_model"}) ? ratio * c.hidden : 2;
+  const int64_t rows = reader->integer("mlp_hidden_size", 2, 1 << 19, usual);
+  if (rows % 2 != 0) reader->problem(concat("mlp_hidden_size: ", rows, " has no two halves"));
   c.mlp_hidden = rows / 2;
-  c.max_sequence = reader.integer("max_sequence_length", 2, 1 << 20, 1024);
-  c.norm = native_norm(&reader);
-  c.norm_eps = static_cast<float>(reader.number("layer_norm_eps", 1e-5));
-  c.rope_theta = static_cast<float>(reader.number("rope_theta", 10000));
-  c.bias = c.mlp_up_bias = c.mlp_down_bias = reader.boolean("include_bias", true);
-  c.tied = reader.boolean("weight_tying", true);
-  c.dropout = reader.number("residual_dropout", 0);
-  c.embedding_dropout = reader.number("embedding_dropout", 0);
-  reader.only("rope", true);
-  reader.only("alibi", false);
-  reader.only("activation_type", "swiglu");
-  reader.only("block_type", "sequential");
-  reader.only("multi_query_attention", false);
-  reader.only("n_kv_heads", c.heads);
-  reader.only("attention_layer_norm", false);
-  reader.only("embedding_layer_norm", false);
-  reader.only("norm_after", false);
-  reader.only("scale_logits", false);
-  reader.only("clip_qkv", nullptr);
-  STRAND_TRY(reader.status());
+  c.max_sequence = reader->integer("max_sequence_length", 2, 1 << 20, 1024);
+  c.norm = native_norm(reader);
+  c.norm_eps = static_cast<float>(reader->number("layer_norm_eps", 1e-5));
+  c.rope_theta = static_cast<float>(reader->number("rope_theta", 10000));
+  c.bias = c.mlp_up_bias = c.mlp_down_bias = reader->boolean("include_bias", true);
+  c.tied = reader->boolean("weight_tying", true);
+  c.dropout = reader->number("residual_dropout", 0);
+  c.embedding_dropout = reader->number("embedding_dropout", 0);
+  reader->only("rope", true);
+  reader->only("alibi", false);
+  reader->only("activation_type", "swiglu");
+  reader->only("block_type", "sequential");
+  reader->only("multi_query_attention", false);
+  if (reader->right({"n_heads"})) reader->only("n_kv_heads", c.heads);
+  reader->only("attention_layer_norm", false);
+  reader->only("embedding_layer_norm", false);
+  reader->only("norm_after", false);
+  reader->only("scale_logits", false);
+  reader->only("clip_qkv", nullptr);
   return c;
 }
 
@@ -101,8 +100,8 @@ float read_theta(ConfigReader* reader) {
   const Json* rope = reader->value("rope_parameters");
   if (rope == nullptr) return static_cast<float>(reader->number("rope_theta", 10000));
   if (!rope->is_object()) {
-    reader->problem("rope_parameters: expected an object");
-    return 0;
+    reader->problem("rope_parameters: expected an object, found " + dump_json(*rope).substr(0, 60));
+    return 1;
   }
   ConfigReader inner(*rope, "");
   inner.only("rope_type", "default");
@@ -124,30 +123,28 @@ TransformerConfig read_common(ConfigReader* reader) {
   c.rope_theta = read_theta(reader);
   c.init_std = reader->number("initializer_range", 0.02);
   reader->only("hidden_act", "silu");
-  reader->only("num_key_value_heads", c.heads);
-  reader->only("head_dim", c.heads > 0 ? c.hidden / c.heads : 0);
+  if (reader->right({"num_attention_heads", "hidden_size"})) {
+    reader->only("num_key_value_heads", c.heads);
+    reader->only("head_dim", c.hidden / c.heads);
+  }
   reader->only("rope_scaling", nullptr);
   return c;
 }
 
-Result<TransformerConfig> read_olmo(const Json& json, const std::string& origin) {
-  ConfigReader reader(json, origin);
-  TransformerConfig c = read_common(&reader);
+TransformerConfig read_olmo(ConfigReader* reader) {
+  TransformerConfig c = read_common(reader);
   c.norm = NormKind::kLayerNoAffine;
   c.norm_eps = 1e-5f;  // fixed in the class
   c.init_kind = InitKind::kMitchell;
-  reader.only("clip_qkv", nullptr);
-  STRAND_TRY(reader.status());
+  reader->only("clip_qkv", nullptr);
   return c;
 }
 
-Result<TransformerConfig> read_llama(const Json& json, const std::string& origin) {
-  ConfigReader reader(json, origin);
-  TransformerConfig c = read_common(&reader);
+TransformerConfig read_llama(ConfigReader* reader) {
+  TransformerConfig c = read_common(reader);
   c.norm = NormKind::kRms;
-  c.norm_eps = static_cast<float>(reader.number("rms_norm_eps", 1e-6));
-  c.mlp_up_bias = c.mlp_down_bias = reader.boolean("mlp_bias", false);
-  STRAND_TRY(reader.status());
+  c.norm_eps = static_cast<float>(reader->number("rms_norm_eps", 1e-6));
+  c.mlp_up_bias = c.mlp_down_bias = reader->boolean("mlp_bias", false);
   return c;
 }
 

@@ -12,29 +12,27 @@ bool recognises(const Json& config) {
   return config.value("model_type", Json()) == "opt";
 }
 
-Result<TransformerConfig> read_config(const Json& json, const std::string& origin) {
-  ConfigReader reader(json, origin);
+TransformerConfig read_config(ConfigReader* reader) {
   TransformerConfig c;
-  read_sizes(&reader, &c);
-  c.mlp_hidden = reader.integer("ffn_dim", 1, 1 << 18);
-  const int64_t width = reader.integer("word_embed_proj_dim", 1, 1 << 16, c.hidden);
-  c.embedding_width = width == c.hidden ? 0 : width;
-  c.max_sequence = reader.integer("max_position_embeddings", 2, 1 << 20);
-  c.norm = reader.boolean("layer_norm_elementwise_affine", true) ? NormKind::kLayer : NormKind::kLayerNoAffine;
-  c.norm_eps = 1e-5f;  // torch's default; the class has no key for it
-  const bool before = reader.boolean("do_layer_norm_before", true);
-  c.norm_placement = before ? NormPlacement::kPre : NormPlacement::kPost;
-  c.final_norm = before && !reader.boolean("_remove_final_layer_norm", false);
   c.positions = PositionKind::kLearned;
   c.position_offset = kPositionOffset;
+  read_sizes(reader, &c);
+  c.mlp_hidden = reader->integer("ffn_dim", 1, 1 << 18);
+  const int64_t width = reader->integer("word_embed_proj_dim", 1, 1 << 16, c.hidden);
+  c.embedding_width = width == c.hidden ? 0 : width;
+  c.max_sequence = reader->integer("max_position_embeddings", 2, 1 << 20);
+  c.norm = reader->boolean("layer_norm_elementwise_affine", true) ? NormKind::kLayer : NormKind::kLayerNoAffine;
+  c.norm_eps = 1e-5f;  // torch's default; the class has no key for it
+  const bool before = reader->boolean("do_layer_norm_before", true);
+  c.norm_placement = before ? NormPlacement::kPre : NormPlacement::kPost;
+  c.final_norm = before && !reader->boolean("_remove_final_layer_norm", false);
   c.mlp = MlpKind::kRelu;
-  reader.only("activation_function", "relu");
-  c.bias = c.mlp_up_bias = c.mlp_down_bias = reader.boolean("enable_bias", true);
-  c.tied = reader.boolean("tie_word_embeddings", true);
-  c.dropout = reader.number("dropout", 0.1);
+  reader->only("activation_function", "relu");
+  c.bias = c.mlp_up_bias = c.mlp_down_bias = reader->boolean("enable_bias", true);
+  c.tied = reader->boolean("tie_word_embeddings", true);
+  c.dropout = reader->number("dropout", 0.1);
   c.init_kind = InitKind::kPlain;
-  c.init_std = reader.number("init_std", 0.02);
-  STRAND_TRY(reader.status());
+  c.init_std = reader->number("init_std", 0.02);
   return c;
 }
 
