@@ -118,6 +118,36 @@ TEST_F(Weights, WhatDoesNotFitIsListedAtOnceAndNothingIsWritten) {
   }
 }
 
+TEST_F(Weights, AConfigurationFarBeyondItsWeightsIsBadInputAndNotesAreShown) {
+  strand("run", {"run", at("job.toml"), "--dir", at("a"), "--set", "train.steps=1"});
+  strand("export", {"export", at("a"), at("out")});
+  Json config = parse_json(read_file(at("out/config.json")), "config.json").value();
+  config["attention_dropout"] = 0.5;
+  write_file(at("out/config.json"), dump_json(config));
+  const std::string note = "attention_dropout 0.5 of config.json is left out: Strand trains without it";
+  const Process shown = run(folder_.path(), "shown", {"import", at("out"), "--dir", at("shown")});
+  EXPECT_NE(shown.out().find("note        " + note), std::string::npos) << shown.out();
+  EXPECT_EQ(strand("listed", {"import", at("out"), "--dir", at("listed")})["notes"], Json({note}));
+  config["num_hidden_layers"] = 1024;
+  config["hidden_size"] = 1 << 16;
+  config["intermediate_size"] = 1 << 18;
+  config["head_dim"] = nullptr;
+  write_file(at("out/config.json"), dump_json(config));
+  write_file(at("train.csv"), "sequence,label\nACGT,0\nGGTT,1\n");
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"run", at("job.toml"), "--dir", at("c"), "--set", "model.init=\"" + at("out") + "\""},
+        {"import", at("out"), "--dir", at("c")},
+        {"export", at("out"), at("c")},
+        {"digest", at("out")},
+        {"finetune", "--model", at("out"), "--train", at("train.csv"), "--dir", at("c")},
+        {"embed", at("out"), "--input", at("genome.fna"), "--too-long", "split", "--out", at("c")}}) {
+    const Process refused = run(folder_.path(), command[0], command);
+    EXPECT_EQ(refused.exit_code(), 2) << command[0] << ": " << refused.err();
+    EXPECT_NE(refused.err().find("tensors do not fit the configuration"), std::string::npos)
+        << command[0] << ": " << refused.err();
+  }
+}
+
 TEST_F(Weights, AnotherModelThanTheJobsIsBadInput) {
   strand("run", {"run", at("job.toml"), "--dir", at("a"), "--set", "train.steps=1"});
   const Process other = run(
