@@ -54,7 +54,7 @@ void add_audit_command(CLI::App& group, Chosen* chosen) {
   command->add_option("run", options->run, "a run directory, or a job's number or name")->required();
   command->add_option("--store", options->audit.store,
                       "the store's folder; default: in the run directory or beside it");
-  command->add_option("--threads", options->audit.threads, "default: all cores");
+  command->add_option("--threads", options->audit.threads, "default: all cores")->check(CLI::NonNegativeNumber);
   command->add_option("--coordinator", options->coordinator.endpoint, "of a job: its coordinator's endpoint");
   command->add_option("--dir", options->coordinator.directory,
                       "of a job: the directory of the coordinator that has it");

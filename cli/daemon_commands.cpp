@@ -38,8 +38,8 @@ void add_worker(CLI::App& app, Chosen* chosen) {
                                   "strand worker --coordinator tcp://10.0.0.1:7000 --bind tcp://10.0.0.2:7002");
   command->add_option("--coordinator", options->worker.coordinator, "the coordinator's endpoint")->required();
   command->add_option("--id", options->worker.worker_id, "this worker's id for ever; default: drawn at random");
-  command->add_option("--threads", options->worker.threads,
-                      "compute threads; default: as the job says, else all cores");
+  command->add_option("--threads", options->worker.threads, "compute threads; default: as the job says, else all cores")
+      ->check(CLI::NonNegativeNumber);
   command->add_option(
       "--bind", options->worker.endpoint,
       "where other workers reach this one: ipc:///path or tcp://host:port; default: nowhere, it trains alone");

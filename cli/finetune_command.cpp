@@ -183,7 +183,7 @@ void add_finetune_command(CLI::App& app, Chosen* chosen) {
   command->add_option("--set", run->sets, "key=value, over the job that is written; may be repeated")
       ->allow_extra_args(false);
   command->add_option("--dir", run->directory, "the run directory; default runs/NAME");
-  command->add_option("--threads", run->threads, "compute threads; default: all cores");
+  command->add_option("--threads", run->threads, "compute threads; default: all cores")->check(CLI::NonNegativeNumber);
   add_json_flag(command, chosen);
   command->callback([options, chosen] {
     options->run.json = chosen->json;

@@ -185,7 +185,7 @@ void add_generate_command(CLI::App& app, Chosen* chosen) {
   generate->add_option("--temperature", sampling->temperature, "logits are divided by it; default: 1");
   generate->add_option("--top-k", sampling->top_k, "only the k likeliest tokens; 0: all");
   generate->add_option("--top-p", sampling->top_p, "the likeliest tokens that have this probability together; 1: all");
-  generate->add_option("--seed", sampling->seed, "of the draws; default: 1");
+  generate->add_option("--seed", sampling->seed, "of the draws; default: 1")->check(CLI::NonNegativeNumber);
   generate->add_flag("--greedy", sampling->greedy, "the likeliest token each time");
   generate->add_option("--count", command->count, "texts for each prompt; default: 1");
   generate->add_option("--out", command->out, "FASTA, or the texts a line each; default: stdout");

@@ -220,7 +220,8 @@ void add_evaluate(CLI::App& app, Chosen* chosen) {
                                   "strand evaluate runs/ecoli-quickstart");
   command->add_option("run", options->directory, "a run directory")->required();
   command->add_option("--step", options->step, "which checkpoint; default: the newest valid one, of a task the best");
-  command->add_option("--threads", options->threads, "compute threads; default: all cores");
+  command->add_option("--threads", options->threads, "compute threads; default: all cores")
+      ->check(CLI::NonNegativeNumber);
   add_json_flag(command, chosen);
   command->callback([options, chosen] {
     options->json = chosen->json;

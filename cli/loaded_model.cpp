@@ -21,9 +21,12 @@ void add_model_options(CLI::App* command, ModelOptions* options) {
                       "nucleotide, kmer:K, or its file or folder; default: the one beside the model");
   command->add_option("--dtype", options->dtype, "f32, or bf16: of matrix products and activations")
       ->check(CLI::IsMember({"f32", "bf16"}));
-  command->add_option("--threads", options->threads, "compute threads; default: all cores");
-  command->add_option("--max-tokens", options->max_tokens,
-                      "longest row in tokens; default: model.max_sequence, which learned positions cannot exceed");
+  command->add_option("--threads", options->threads, "compute threads; default: all cores")
+      ->check(CLI::NonNegativeNumber);
+  command
+      ->add_option("--max-tokens", options->max_tokens,
+                   "longest row in tokens; default: model.max_sequence, which learned positions cannot exceed")
+      ->check(CLI::PositiveNumber);
 }
 
 CLI::Option* add_input_options(CLI::App* command, InputOptions* options) {

@@ -229,7 +229,8 @@ void add_predict_command(CLI::App& app, Chosen* chosen) {
   predict->add_option("--tokenizer", command->tokenizer, "its file or folder; default: the run's");
   predict->add_option("--dtype", command->dtype, "f32, or bf16: of matrix products and activations")
       ->check(CLI::IsMember({"f32", "bf16"}));
-  predict->add_option("--threads", command->threads, "compute threads; default: all cores");
+  predict->add_option("--threads", command->threads, "compute threads; default: all cores")
+      ->check(CLI::NonNegativeNumber);
   add_json_flag(predict, chosen);
   predict->callback([command, chosen] {
     command->json = chosen->json;

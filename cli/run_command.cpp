@@ -236,7 +236,8 @@ void add_run_command(CLI::App& app, Chosen* chosen) {
   command->add_option("--set", options->sets, "key=value, over the job file; may be repeated")->allow_extra_args(false);
   command->add_option("--dir", options->directory, "the run directory; default runs/<job name>");
   command->add_flag("--resume", options->resume, "continue the run in that directory");
-  command->add_option("--threads", options->threads, "compute threads; default: as the job says, else all cores");
+  command->add_option("--threads", options->threads, "compute threads; default: as the job says, else all cores")
+      ->check(CLI::NonNegativeNumber);
   command
       ->add_option("--workers", options->workers,
                    "how many workers; default: stages x replicas. More than that are spares")

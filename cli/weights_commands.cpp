@@ -71,7 +71,8 @@ void add_import(CLI::App& app, Chosen* chosen) {
   command->add_option("directory", options->directory, "config.json beside model.safetensors or pytorch_model.bin")
       ->required();
   command->add_option("--dir", options->run_directory, "where to; default: runs/NAME OF THE DIRECTORY");
-  command->add_option("--seed", options->seed, "of a language-model head that the file lacks");
+  command->add_option("--seed", options->seed, "of a language-model head that the file lacks")
+      ->check(CLI::NonNegativeNumber);
   add_json_flag(command, chosen);
   command->callback(
       [options, chosen] { chosen->run = [options, json = chosen->json] { return run_import(*options, json); }; });

@@ -158,6 +158,11 @@ TEST_F(Inference, SequencesThatAreTooLongAreRefusedCutOrSplit) {
   write_file(path("l.fa"), ">short\nACGT\n>long\n" + genome_.substr(0, 300) + "\n");
   const std::vector<std::string> embed = {"embed", "causal", "--input", "l.fa", "--out", "l.npy"};
   refused(embed, {"l.fa: line 3: long: 300 tokens and 2 special ones", "130", "--too-long"});
+  for (const std::string option : {"--max-tokens", "--threads"}) {
+    std::vector<std::string> negative = embed;
+    negative.insert(negative.end(), {option, "-5"});
+    refused(negative, {option, "-5"});
+  }
   EXPECT_FALSE(fs::exists(path("l.npy"))) << "nothing is written of a refused input";
   EXPECT_FALSE(fs::exists(path("l.npy.names.tsv")));
   const auto with = [&](std::vector<std::string> more) {
@@ -171,6 +176,8 @@ TEST_F(Inference, SequencesThatAreTooLongAreRefusedCutOrSplit) {
   const std::string cut = read_file(path("l.npy"));
   EXPECT_EQ(with({"--too-long", "split"}), "1 sequence was split into rows of the model's longest");
   const std::string split = read_file(path("l.npy"));
+  EXPECT_EQ(with({"--max-tokens", "102", "--too-long", "cut"}),
+            "1 sequence was cut at the model's longest row, 200 tokens left out (long keeps 100 of 300 tokens)");
   EXPECT_EQ(with({"--max-tokens", "400"}), "");
   const std::string whole = read_file(path("l.npy"));
   EXPECT_EQ(cut.substr(0, 256), whole.substr(0, 256));

@@ -42,6 +42,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::open(FileSystem& fs, const std
 ModelRunner::ModelRunner(RunnerModel model, const RunnerOptions& options)
     : model_(std::move(model)),
       options_(options),
+      longest_row_(model_.config.max_sequence),
       token_head_(std::ranges::none_of(model_.table, [](const auto& p) { return p.name.starts_with("task."); })),
       layout_(model_layout(model_.config, model_.table, token_head_)),
       pool_(thread_count(options.threads)),
@@ -57,12 +58,15 @@ uint64_t ModelRunner::weight_bytes() const {
 }
 
 Status ModelRunner::allow_rows(int64_t tokens) {
-  if (tokens <= model_.config.max_sequence) return {};
-  if (model_.config.positions == PositionKind::kLearned) {
-    return bad_input(concat(model_.origin, ": has learned positions for ", model_.config.max_sequence,
-                            " tokens a row, not for ", tokens, "; cut or split longer sequences (--too-long)"));
+  if (tokens < 1) return bad_input(concat("rows of ", tokens, " tokens; expected at least 1"));
+  if (tokens > model_.config.max_sequence) {
+    if (model_.config.positions == PositionKind::kLearned) {
+      return bad_input(concat(model_.origin, ": has learned positions for ", model_.config.max_sequence,
+                              " tokens a row, not for ", tokens, "; cut or split longer sequences (--too-long)"));
+    }
+    model_.config.max_sequence = tokens;
   }
-  model_.config.max_sequence = tokens;
+  longest_row_ = tokens;
   return {};
 }
 

@@ -83,9 +83,9 @@ class ModelRunner {
 
   // kBadInput when the row is empty or longer than the model allows, or an id is not in its vocabulary.
   Status check_row(const TokenRow& row) const;
-  int64_t longest_row() const { return model_.config.max_sequence; }
-  // Rows longer than the model was made for: rotary, ALiBi and absent positions have no end. kBadInput for learned
-  // ones.
+  int64_t longest_row() const { return longest_row_; }
+  // Another longest row: a shorter one, or one longer than the model was made for, since rotary, ALiBi and absent
+  // positions have no end. kBadInput for learned ones, and for none at all.
   Status allow_rows(int64_t tokens);
   // Called after each unit with the number of rows that are done; false stops.
   void on_progress(std::function<bool(size_t rows)> progress) { progress_ = std::move(progress); }
@@ -105,6 +105,7 @@ class ModelRunner {
 
   RunnerModel model_;
   RunnerOptions options_;
+  int64_t longest_row_;
   bool token_head_;
   ModelLayout layout_;
   ThreadPool pool_;

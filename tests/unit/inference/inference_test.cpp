@@ -129,10 +129,16 @@ TEST(ModelRunner, RowsThatDoNotFitAreRefused) {
             std::string::npos);
   EXPECT_TRUE(runner->allow_rows(100).ok());
   EXPECT_TRUE(runner->check_row(random_row(config, 1, 65)).ok());
+  EXPECT_TRUE(runner->allow_rows(20).ok()) << "shorter than the model's own";
+  EXPECT_EQ(runner->longest_row(), 20);
+  EXPECT_TRUE(runner->check_row(random_row(config, 1, 20)).ok());
+  EXPECT_FALSE(runner->check_row(random_row(config, 1, 21)).ok());
+  EXPECT_FALSE(runner->allow_rows(0).ok());
   EXPECT_FALSE(runner->check_row({{1, 2, 300}, 0, 3}).ok());
   EXPECT_FALSE(runner->check_row({{1, 2}, 1, 1}).ok());
   config.positions = PositionKind::kLearned;
   EXPECT_FALSE(make_runner(config)->allow_rows(100).ok());
+  EXPECT_TRUE(make_runner(config)->allow_rows(20).ok()) << "learned positions have a beginning too";
 }
 
 TEST(ModelRunner, ItStopsWhenAskedTo) {
