@@ -2,6 +2,7 @@
 // digests.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "shared/base/text.h"
@@ -88,6 +89,32 @@ TEST_F(Weights, ATasksHeadLeavesBesideTheModel) {
       << head.substr(0, 300);
   EXPECT_EQ(read_file(at("out/job.toml")), read_file(at("b/job.toml"))) << "it says pooling and classes";
   EXPECT_EQ(read_file(at("out/model.safetensors")).find("task."), std::string::npos);
+}
+
+// Published weights of every family in, a task learned in full, its predictions and the weights out again.
+TEST_F(Weights, EveryFamilyIsFinetunedFromItsPublishedForm) {
+  std::string table = "sequence,label\n";
+  for (int i = 0; i < 40; ++i) table += concat(i % 2 == 0 ? "ACGTACGTAC,no" : "GGTTGGTTGG,yes", "\n");
+  write_file(at("train.csv"), table);
+  for (const std::string preset : {"opt-125m", "opt-350m", "dnabert-2-117m", "nt-v1-500m", "nt-v2-50m", "dna-fm-300m",
+                                   "omni-dna-20m", "omni-dna-300m"}) {
+    SCOPED_TRACE(preset);
+    std::vector<std::string> pretrain = {"run",   at("job.toml"),  "--dir", at(preset),
+                                         "--set", "train.steps=1", "--set", "model.preset=\"" + preset + "\""};
+    if (preset == "opt-350m") pretrain.insert(pretrain.end(), {"--set", "model.embedding_width=20"});
+    const Json trained = strand(preset + "-run", pretrain);
+    const std::string published = at(preset + "-published"), tuned = at(preset + "-tuned");
+    EXPECT_EQ(strand(preset + "-export", {"export", at(preset), published})["digest"], trained["digest"]);
+    const Json result = strand(preset + "-finetune", {"finetune", "--model", published, "--train", at("train.csv"),
+                                                      "--dir", tuned, "--passes", "3", "--set", "train.lanes=1"});
+    EXPECT_EQ(result["dev"]["rows"], 4);
+    strand(preset + "-predict", {"predict", tuned, "--input", at("train.csv"), "--out", at(preset + ".tsv")});
+    const std::string predicted = read_file(at(preset + ".tsv"));
+    EXPECT_EQ(std::ranges::count(predicted, '\n'), 41) << predicted.substr(0, 200);
+    strand(preset + "-out", {"export", tuned, at(preset + "-out")});
+    EXPECT_EQ(read_file(at(preset + "-out/config.json")), read_file(published + "/config.json"));
+    EXPECT_NE(read_file(at(preset + "-out/model.safetensors")), read_file(published + "/model.safetensors"));
+  }
 }
 
 TEST_F(Weights, WhatDoesNotFitIsListedAtOnceAndNothingIsWritten) {
