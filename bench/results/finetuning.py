@@ -2,7 +2,7 @@
 """Full finetuning on published tasks: from a model pretrained here, from random weights, and a k-mer baseline.
 
     tests/parity/setup                                        # scikit-learn, for the baseline
-    build/parity-venv/bin/python bench/results/finetuning.py --data ../shared/data --out runs/results
+    build/parity-venv/bin/python bench/results/finetuning.py --data ../shared/data --out runs/results [--size small]
 
 Pretrains once (bench/results/pretrain.toml on human chrX out of Debian's smalt-examples), then finetunes every task from
 the pretrained and from random weights, a seed or fold after the other; a run that is there already is not repeated, so
@@ -22,9 +22,11 @@ import sys
 import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
-TASKS = {  # name: (folder of the GUE benchmark, passes)
-    "prom_300_tata": ("prom/prom_300_tata", 6),
-    "tf_0": ("tf/0", 2),
+TASKS = {"prom_300_tata": "prom/prom_300_tata", "tf_0": "tf/0"}  # their folders in the GUE benchmark
+SIZES = {  # what is set beside pretrain.toml's [model], and the passes over each task's rows
+    "base": ({}, {"prom_300_tata": 6, "tf_0": 2, "splice": 8}),
+    "small": ({"layers": 4, "hidden": 128, "heads": 4, "mlp_hidden": 352},
+              {"prom_300_tata": 4, "tf_0": 1, "splice": 6}),
 }
 LEARNING_RATE = {"pretrained": 5e-4, "random": 1e-3}
 ROWS_A_STEP = 32
@@ -58,7 +60,8 @@ def pretrained(args):
     job = args.out / "pretrain.toml"
     job.write_text((HERE / "pretrain.toml").read_text())
     steps = args.pretrain_steps
-    sets = [f"train.steps={steps}", f"train.warmup={steps // 10}"] if steps else []
+    sets = [f"model.{key}={value}" for key, value in SIZES[args.size][0].items()]
+    sets += [f"train.steps={steps}", f"train.warmup={steps // 10}"] if steps else []
     result = strand_run(args, job, args.out / "pretrained", sets)
     print(f"pretrained: {result['tokens']:,} masked tokens, held-out loss {result['eval_loss']:.4f} nats", flush=True)
     return args.out / "pretrained"
@@ -73,15 +76,16 @@ def unpack(source, target):
 
 def tables(args):
     """Of each task: its rows by split, and how [[task]] reads them."""
-    found = {}
-    for name, (folder, passes) in TASKS.items():
+    found, passes = {}, SIZES[args.size][1]
+    for name, folder in TASKS.items():
         files = {s: unpack(args.data / "gue" / folder / f"{s}.csv.xz", args.out / "tables" / name / f"{s}.csv")
                  for s in ("train", "dev", "test")}
         task = [f'{split} = "{file.resolve()}"' for split, file in files.items()] + ["classes = 2"]
-        found[name] = {"files": files, "task": task, "passes": passes, "parts": range(args.seeds), "what": "seed"}
+        found[name] = {"files": files, "task": task, "passes": passes[name], "parts": range(args.seeds), "what": "seed"}
     splice = HERE.parent.parent / "examples/splice/primate-splice.csv.gz"
     task = [f'train = "{splice}"', 'classes = ["EI", "IE", "N"]', "folds = 10"]
-    found["splice"] = {"files": {"all": splice}, "task": task, "passes": 8, "parts": range(args.folds), "what": "fold"}
+    found["splice"] = {"files": {"all": splice}, "task": task, "passes": passes["splice"], "parts": range(args.folds),
+                       "what": "fold"}
     return {name: found[name] for name in args.tasks}
 
 
@@ -91,8 +95,8 @@ def rows_of(file):
         return [(row["sequence"], row["label"]) for row in csv.DictReader(lines)]
 
 
-def job_text(name, table, start, init, part, steps):
-    model = tomllib.loads((HERE / "pretrain.toml").read_text())["model"]
+def job_text(size, name, table, start, init, part, steps):
+    model = tomllib.loads((HERE / "pretrain.toml").read_text())["model"] | SIZES[size][0]
     lines = ["[job]", f'name = "{name}"', 'kind = "finetune"', "[model]"]
     lines += [f"{key} = {json.dumps(value)}" for key, value in model.items()]
     lines += [f'init = "{init}"', "[tokenizer]", 'kind = "nucleotide"', "[[task]]", f'name = "{name}"', 'kind = "classify"']
@@ -113,7 +117,8 @@ def finetuning(args, name, table, start, init, part):
         rows = rows * 8 // 10
     (args.out / name).mkdir(parents=True, exist_ok=True)
     job = args.out / name / f"{start}-{part}.toml"
-    job.write_text(job_text(name, table, start, init, part, args.steps or table["passes"] * rows // ROWS_A_STEP))
+    steps = args.steps or table["passes"] * rows // ROWS_A_STEP
+    job.write_text(job_text(args.size, name, table, start, init, part, steps))
     test = strand_run(args, job, args.out / name / f"{start}-{part}", at_once=args.jobs)["test"]
     return test["mcc"], test["accuracy"]
 
@@ -146,6 +151,10 @@ def baseline(table, part):
     return matthews_corrcoef(truth, predicted), accuracy_score(truth, predicted)
 
 
+def counted(number, what):
+    return f"{number} {what}" + ("s" if number != 1 else "")
+
+
 def shown(scores):
     mcc, accuracy = zip(*scores)
     spread = lambda v: f"{statistics.mean(v):.3f}" + (f" ± {statistics.stdev(v):.3f}" if len(v) > 1 else "")
@@ -157,6 +166,7 @@ def main():
     parser.add_argument("--strand", default="build/release/strand", type=pathlib.Path)
     parser.add_argument("--data", default=pathlib.Path("../shared/data"), type=pathlib.Path)
     parser.add_argument("--out", default=pathlib.Path("runs/results"), type=pathlib.Path)
+    parser.add_argument("--size", default="base", choices=[*SIZES], help="of the model; small: a quarter of the time")
     parser.add_argument("--tasks", nargs="+", default=[*TASKS, "splice"], choices=[*TASKS, "splice"])
     parser.add_argument("--seeds", type=int, default=3, help="runs of a task with published splits")
     parser.add_argument("--folds", type=int, default=10, help="of the ten of splice, how many")
@@ -164,7 +174,7 @@ def main():
     parser.add_argument("--steps", type=int, default=0, help="of every finetuning, to try the script out")
     parser.add_argument("--pretrain-steps", type=int, default=0, help="instead of pretrain.toml's")
     args = parser.parse_args()
-    args.out = args.out.resolve()
+    args.out = args.out.resolve() / args.size
     init = {"pretrained": pretrained(args), "random": "random"}
     found = tables(args)
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
@@ -173,7 +183,7 @@ def main():
         print("| task | from | runs | test MCC | test accuracy |\n| --- | --- | --- | --- | --- |")
         for (name, start), of in runs.items():
             scores = [one.result() for one in of]
-            print(f"| {name} | {start} weights | {len(scores)} {found[name]['what']}s | {shown(scores)} |", flush=True)
+            print(f"| {name} | {start} weights | {counted(len(scores), found[name]['what'])} | {shown(scores)} |", flush=True)
     for name, table in found.items():
         parts = table["parts"] if table["what"] == "fold" else range(1)
         scores = [baseline(table, part) for part in parts]
