@@ -237,6 +237,27 @@ TEST_F(Inference, VariantsOfEveryKindKeepTheirRows) {
   }
 }
 
+// Of tokens that are several bases: the pseudo-likelihood of the record with ALT less that with REF.
+TEST_F(Inference, AMaskedModelOfKmersScoresTheWholeWindow) {
+  works({"run", "job.toml", "--dir", "kmers", "--set", "model.causal=false", "--set", "model.vocabulary=73", "--set",
+         "tokenizer.kind=\"kmer\"", "--set", "tokenizer.k=3", "--set", "train.steps=5"});
+  const std::string record = genome_.substr(700, 60), ref = record.substr(40, 1);
+  const std::string base(1, other(ref[0])), longer = ref + "GT";
+  write_file(path("record.fa"), ">chr\n" + record + "\n");
+  const auto with = [&](const std::string& allele) { return record.substr(0, 40) + allele + record.substr(41) + "\n"; };
+  write_file(path("alleles.txt"), with(ref) + with(base) + with(longer));
+  works({"score", "kmers", "--input", "alleles.txt", "--out", "alleles.tsv"});
+  const auto rows = tsv(read_file(path("alleles.tsv")));
+  ASSERT_EQ(rows.size(), 4u);
+  const auto nats = [&](size_t row) { return std::stod(rows[row][3]); };
+  const auto found = scores("kmers", "record.fa", "chr\t41\t.\t" + ref + "\t" + base + "," + longer + "\n");
+  ASSERT_EQ(found.size(), 2u);
+  for (const size_t i : {0, 1}) {
+    EXPECT_NEAR(std::stod(found[i]), nats(i + 2) - nats(1), 1e-3) << "ALT " << i;
+    EXPECT_GT(std::abs(std::stod(found[i])), 1e-2) << "ALT " << i;
+  }
+}
+
 TEST_F(Inference, AVcfOfAnotherGenomeIsRefusedBeforeAnythingIsWritten) {
   const std::string good = "chr\t1\t.\t" + genome_.substr(0, 1) + "\tG\n";
   const std::string wrong(1, other(genome_[499]));
