@@ -41,6 +41,17 @@ std::string read_file(const std::string& path) {
   return out.str();
 }
 
+std::vector<std::vector<std::string>> tsv(const std::string& text) {
+  std::vector<std::vector<std::string>> rows;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    rows.emplace_back();
+    std::istringstream fields(line);
+    for (std::string field; std::getline(fields, field, '\t');) rows.back().push_back(field);
+  }
+  return rows;
+}
+
 std::string strand_program() {
   const char* other = std::getenv("STRAND_E2E_PROGRAM");
   return other != nullptr ? other : STRAND_PROGRAM;

@@ -27,6 +27,8 @@ class TemporaryFolder {
 
 void write_file(const std::string& path, const std::string& content);
 std::string read_file(const std::string& path);
+// The fields of every line of a TSV.
+std::vector<std::vector<std::string>> tsv(const std::string& text);
 
 class Process {
  public:
