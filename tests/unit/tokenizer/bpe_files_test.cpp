@@ -83,17 +83,6 @@ TEST_F(Gpt2, FilesComeBack) {
   }
 }
 
-// OPT's own numbering of GPT-2's tokens; the ids are of transformers' tests of OPT.
-TEST(Opt, PublishedIds) {
-  const std::string vocab = read_text(kOptVocabulary), merges = read_text(kGpt2Merges);
-  if (vocab.empty() || merges.empty()) GTEST_SKIP() << kOptVocabulary << " or " << kGpt2Merges << " is absent";
-  const auto tokenizer = parse(vocab, merges);
-  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message();
-  EXPECT_EQ(tokenizer.value()->vocabulary(), 50265);
-  EXPECT_EQ(encode(*tokenizer.value(), "Hello world"), (Ids{31414, 232}));
-  EXPECT_EQ(tokenizer.value()->frame(), (SequenceFrame{{2}, {}}));
-}
-
 TEST(SmallBytes, HasOptsLayout) {
   const auto tokenizer = small_bytes();
   EXPECT_EQ(tokenizer->frame(), (SequenceFrame{{2}, {}}));

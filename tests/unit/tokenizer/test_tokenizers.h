@@ -16,7 +16,6 @@ namespace strand {
 // Public data that is not part of the project; tests skip without it.
 inline constexpr const char* kPublishedTokenizer = "../shared/data/tokenizers/dnabert2-tokenizer.json";
 inline constexpr const char* kGpt2Vocabulary = "../shared/data/tokenizers/gpt2-vocab.json";
-inline constexpr const char* kOptVocabulary = "../shared/data/tokenizers/opt-vocab.json";  // OPT's vocab.json
 inline constexpr const char* kGpt2Merges = "../shared/data/tokenizers/gpt2-merges.txt";
 
 inline std::string read_text(const std::string& path) {
