@@ -2,14 +2,17 @@
 """Compares Strand's token ids with those of Hugging Face's `tokenizers` and `transformers`, on 10 MB of mixed text.
 
     ninja -C build/release tokenizer_encode && tests/parity/setup
-    build/parity-venv/bin/python tests/parity/tokenizer_parity.py
+    build/parity-venv/bin/python tests/parity/tokenizer_parity.py [--opt-vocab gpt2-vocab.json]
 
 Instead of the whole environment, `pip install tokenizers transformers` in any virtual environment will do. The
 vocabularies are read from ../shared/data/tokenizers (--data); without them the script says so and ends with 77.
+OPT's own numbering is compared with --opt-vocab: projects/OPT/assets/gpt2-vocab.json of facebookresearch/metaseq, the
+same file as vocab.json of facebook/opt-125m. Without it OPT's layout is compared with made-up numbers.
 One line per comparison; exit 0 when every id is equal. Speeds are of one thread and for information.
 """
 import argparse
 import gzip
+import hashlib
 import json
 import logging
 import os
@@ -31,6 +34,12 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 GENOME = pathlib.Path("examples/ecoli/escherichia-coli-k12-mg1655.fna.gz")
 SEED = 20260301
 BYTES = 10_000_000
+OPT_VOCAB_MD5 = "cf410ee085c5c69c957bb1f6d8456596"  # published in metaseq's projects/OPT/download_opt175b.md
+OPT_IDS = {  # of the OPT and RoBERTa tests of transformers
+    "Hello world": [31414, 232],
+    "Hello world! cécé herlolip": [31414, 232, 328, 740, 1140, 12695, 69, 46078, 1588],
+    "A photo of a cat": [250, 1345, 9, 10, 4758],
+}
 PROMPT = "Domain: DNA Promoter\nSequence: {}\nAnnotation:"
 
 
@@ -162,22 +171,29 @@ class Comparison:
                     f"{differ or 'none'}, warnings: {messages or 'none'}")
 
 
-def gpt2_library(data):
-    tokenizer = Tokenizer(models.BPE.from_file(str(data / "gpt2-vocab.json"), str(data / "gpt2-merges.txt")))
+def byte_level_library(vocab, merges, special_tokens):
+    tokenizer = Tokenizer(models.BPE.from_file(str(vocab), str(merges)))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken("<|endoftext|>", normalized=False)])
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in special_tokens])
     return tokenizer
 
 
-def write_opt(data, folder):
+def gpt2_library(data):
+    return byte_level_library(data / "gpt2-vocab.json", data / "gpt2-merges.txt", ["<|endoftext|>"])
+
+
+def write_opt(data, vocab, folder):
     """GPT-2's merges with fairseq's numbering: <s> <pad> </s> <unk>, then tokens in another order, as OPT has it."""
     folder.mkdir()
-    tokens = list(json.loads((data / "gpt2-vocab.json").read_text()))
-    tokens.remove("<|endoftext|>")
-    random.Random(SEED).shuffle(tokens)
-    tokens = ["<s>", "<pad>", "</s>", "<unk>"] + tokens
-    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+    if vocab:
+        (folder / "vocab.json").write_bytes(vocab.read_bytes())
+    else:
+        tokens = list(json.loads((data / "gpt2-vocab.json").read_text()))
+        tokens.remove("<|endoftext|>")
+        random.Random(SEED).shuffle(tokens)
+        tokens = ["<s>", "<pad>", "</s>", "<unk>"] + tokens
+        (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
     (folder / "merges.txt").write_text((data / "gpt2-merges.txt").read_text())
     config = {"add_bos_token": True, "add_prefix_space": False, "bos_token": "</s>", "eos_token": "</s>", "errors": "replace",
               "pad_token": "<pad>", "tokenizer_class": "GPT2Tokenizer", "unk_token": "</s>"}
@@ -187,15 +203,23 @@ def write_opt(data, folder):
     return folder
 
 
-def compare_byte_level(comparison, data, texts, rng, folder):
-    gpt2 = gpt2_library(data)
-    comparison.equal("GPT-2", data / "gpt2-vocab.json", texts, lambda t: gpt2.encode(t, add_special_tokens=False).ids)
-
-    opt_folder = write_opt(data, folder / "opt")
+def compare_opt(comparison, data, vocab, texts, folder):
+    opt_folder = write_opt(data, vocab, folder / "opt")
     opt = transformers.GPT2Tokenizer.from_pretrained(opt_folder)
     some = [t[:2000] for t in texts[:600]] + ["</s>" + PROMPT.format("ACGT" * 20) + "<pad></s> end"]
     comparison.equal("OPT, vocab.json and merges.txt", opt_folder, some,
                      lambda t: opt.encode(t, add_special_tokens=False), opt.encode)
+    if vocab:
+        library = byte_level_library(vocab, data / "gpt2-merges.txt", ["</s>", "<pad>"])
+        comparison.equal("OPT's own numbers", opt_folder, texts, lambda t: library.encode(t).ids)
+        about, ids = comparison.strand(opt_folder, list(OPT_IDS))
+        comparison.report("OPT's own numbers, known ids", about["prefix"] == [2] and ids == list(OPT_IDS.values()),
+                          f"{about['prefix']}, {ids}")
+
+
+def compare_byte_level(comparison, data, texts, rng, folder):
+    gpt2 = gpt2_library(data)
+    comparison.equal("GPT-2", data / "gpt2-vocab.json", texts, lambda t: gpt2.encode(t, add_special_tokens=False).ids)
 
     gpt2.add_special_tokens([AddedToken("<mask>", lstrip=True, normalized=False), AddedToken("[R]", rstrip=True)])
     gpt2.add_tokens([AddedToken("motif", single_word=True), AddedToken("é", single_word=True, normalized=False),
@@ -262,7 +286,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default="build/release/tests/tokenizer_encode")
     parser.add_argument("--data", type=pathlib.Path, default=pathlib.Path("../shared/data/tokenizers"))
+    parser.add_argument("--opt-vocab", type=pathlib.Path, help="OPT's own gpt2-vocab.json")
     arguments = parser.parse_args()
+    if arguments.opt_vocab:
+        found = hashlib.md5(arguments.opt_vocab.read_bytes()).hexdigest()
+        if found != OPT_VOCAB_MD5:
+            parser.error(f"{arguments.opt_vocab} is not OPT's vocabulary: expected MD5 {OPT_VOCAB_MD5}, found {found}")
     for name in ("gpt2-vocab.json", "gpt2-merges.txt", "dnabert2-tokenizer.json"):
         if not (arguments.data / name).exists():
             print(f"skipped: {arguments.data / name} is absent; give the folder of the published vocabularies with --data")
@@ -273,6 +302,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         comparison = Comparison(arguments.program, pathlib.Path(folder))
         compare_byte_level(comparison, arguments.data, texts, rng, comparison.folder)
+        compare_opt(comparison, arguments.data, arguments.opt_vocab, texts, comparison.folder)
         compare_bases(comparison, arguments.data, texts, comparison.folder)
         compare_written(comparison, arguments.data)
         compare_code_points(comparison, arguments.data)
