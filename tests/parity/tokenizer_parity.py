@@ -6,8 +6,8 @@
 
 Instead of the whole environment, `pip install tokenizers transformers` in any virtual environment will do. The
 vocabularies are read from ../shared/data/tokenizers (--data); without them the script says so and ends with 77.
-OPT's own numbering is compared with --opt-vocab: projects/OPT/assets/gpt2-vocab.json of facebookresearch/metaseq, the
-same file as vocab.json of facebook/opt-125m. Without it OPT's layout is compared with made-up numbers.
+OPT's own numbering is compared with --opt-vocab: projects/OPT/assets/gpt2-vocab.json of facebookresearch/metaseq, where
+OPT was published. Without it OPT's layout is compared with made-up numbers.
 One line per comparison; exit 0 when every id is equal. Speeds are of one thread and for information.
 """
 import argparse
@@ -209,12 +209,11 @@ def compare_opt(comparison, data, vocab, texts, folder):
     some = [t[:2000] for t in texts[:600]] + ["</s>" + PROMPT.format("ACGT" * 20) + "<pad></s> end"]
     comparison.equal("OPT, vocab.json and merges.txt", opt_folder, some,
                      lambda t: opt.encode(t, add_special_tokens=False), opt.encode)
+    library = byte_level_library(opt_folder / "vocab.json", data / "gpt2-merges.txt", ["</s>", "<pad>"])
+    comparison.equal("OPT, every text", opt_folder, texts, lambda t: library.encode(t).ids)
     if vocab:
-        library = byte_level_library(vocab, data / "gpt2-merges.txt", ["</s>", "<pad>"])
-        comparison.equal("OPT's own numbers", opt_folder, texts, lambda t: library.encode(t).ids)
-        about, ids = comparison.strand(opt_folder, list(OPT_IDS))
-        comparison.report("OPT's own numbers, known ids", about["prefix"] == [2] and ids == list(OPT_IDS.values()),
-                          f"{about['prefix']}, {ids}")
+        _, ids = comparison.strand(opt_folder, list(OPT_IDS))
+        comparison.report("OPT's own numbers, known ids", ids == list(OPT_IDS.values()), str(ids))
 
 
 def compare_byte_level(comparison, data, texts, rng, folder):
@@ -286,12 +285,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default="build/release/tests/tokenizer_encode")
     parser.add_argument("--data", type=pathlib.Path, default=pathlib.Path("../shared/data/tokenizers"))
-    parser.add_argument("--opt-vocab", type=pathlib.Path, help="OPT's own gpt2-vocab.json")
+    parser.add_argument("--opt-vocab", type=pathlib.Path, help="OPT's own gpt2-vocab.json, see above")
     arguments = parser.parse_args()
-    if arguments.opt_vocab:
-        found = hashlib.md5(arguments.opt_vocab.read_bytes()).hexdigest()
+    if not os.access(arguments.program, os.X_OK):
+        parser.error(f"{arguments.program} is not built; ninja -C build/release tokenizer_encode")
+    vocab = arguments.opt_vocab
+    if vocab:
+        found = hashlib.md5(vocab.read_bytes()).hexdigest() if vocab.is_file() else "no file"
         if found != OPT_VOCAB_MD5:
-            parser.error(f"{arguments.opt_vocab} is not OPT's vocabulary: expected MD5 {OPT_VOCAB_MD5}, found {found}")
+            parser.error(f"{vocab} is not OPT's vocabulary: expected MD5 {OPT_VOCAB_MD5}, found {found}")
     for name in ("gpt2-vocab.json", "gpt2-merges.txt", "dnabert2-tokenizer.json"):
         if not (arguments.data / name).exists():
             print(f"skipped: {arguments.data / name} is absent; give the folder of the published vocabularies with --data")
@@ -302,7 +304,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         comparison = Comparison(arguments.program, pathlib.Path(folder))
         compare_byte_level(comparison, arguments.data, texts, rng, comparison.folder)
-        compare_opt(comparison, arguments.data, arguments.opt_vocab, texts, comparison.folder)
+        compare_opt(comparison, arguments.data, vocab, texts, comparison.folder)
         compare_bases(comparison, arguments.data, texts, comparison.folder)
         compare_written(comparison, arguments.data)
         compare_code_points(comparison, arguments.data)
